@@ -1,0 +1,183 @@
+//! The 64 KiB chunks of a log: which slots hold one, where its records stand, what is damaged.
+//!
+//! Format: <https://github.com/libyal/libevtx/blob/main/documentation/Windows%20XML%20Event%20Log%20(EVTX).asciidoc>.
+//! Counts in the headers are not trusted: raw copies of live logs under-count their chunks, so
+//! every slot is looked at, and a record counts if its two size fields agree.
+
+use memchr::memmem;
+use std::ops::Range;
+
+/// Size of a slot.
+pub(crate) const CHUNK_SIZE: usize = 0x1_0000;
+/// Where the first slot starts: the file header's block.
+pub(crate) const FILE_HEADER_SIZE: u64 = 0x1000;
+/// Size of a chunk's header; its records follow.
+pub(crate) const CHUNK_HEADER_SIZE: usize = 512;
+/// Magic, size, record ID and time.
+pub(crate) const RECORD_HEADER_SIZE: usize = 24;
+/// A header and the copy of the size at the end.
+pub(crate) const SMALLEST_RECORD: usize = RECORD_HEADER_SIZE + 4;
+
+/// What a log file starts with.
+pub(crate) const FILE_MAGIC: &[u8; 8] = b"ElfFile\0";
+/// What a chunk starts with.
+pub(crate) const CHUNK_MAGIC: &[u8; 8] = b"ElfChnk\0";
+/// What a record starts with.
+pub(crate) const RECORD_MAGIC: &[u8; 4] = b"**\0\0";
+
+/// The chunk was written without checksums.
+const NO_CHECKSUMS: u32 = 0x4;
+
+/// Where a record stands in its chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// The record's number in the file; the event's own record ID where it was written here.
+    pub(crate) number: u64,
+}
+
+/// What a slot holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// Never written, or cleared.
+    Empty,
+    /// Neither a chunk nor empty.
+    Damaged,
+    /// A chunk.
+    Chunk(Chunk),
+}
+
+/// A chunk's records and its damage.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    /// The records, in place order.
+    pub(crate) records: Vec<Span>,
+    /// Bytes in which no record could be made out, though there should be one.
+    pub(crate) gaps: Vec<Range<usize>>,
+    /// A checksum disagrees. The readable records count all the same.
+    pub(crate) checksum_wrong: bool,
+    /// Where the searched part ends.
+    pub(crate) end: usize,
+}
+
+/// Reads what the slot holds. The last slot of a truncated file is shorter than the others.
+pub(crate) fn read(slot: &[u8]) -> Slot {
+    if !slot.starts_with(CHUNK_MAGIC) {
+        return match looks_unused(slot) {
+            true => Slot::Empty,
+            false => Slot::Damaged,
+        };
+    }
+    let Some(free_space) = u32_at(slot, 48).filter(|_| slot.len() >= CHUNK_HEADER_SIZE) else {
+        return Slot::Damaged;
+    };
+    let free_space = (free_space as usize).clamp(CHUNK_HEADER_SIZE, slot.len());
+    let checksum_wrong = !checksums_agree(slot, free_space);
+    // A stale header calls too little live: where it is in doubt the whole slot is read.
+    let end = match checksum_wrong {
+        true => slot.len(),
+        false => free_space,
+    };
+    let (records, gaps) = walk(slot, free_space, end);
+    Slot::Chunk(Chunk {
+        records,
+        gaps,
+        checksum_wrong,
+        end,
+    })
+}
+
+/// An unused slot starts with zeroes, and has no record where its first one would be.
+fn looks_unused(slot: &[u8]) -> bool {
+    let zeroed = slot.iter().take(CHUNK_MAGIC.len()).all(|b| *b == 0);
+    zeroed && record_at(slot, CHUNK_HEADER_SIZE, slot.len()).is_none()
+}
+
+fn checksums_agree(slot: &[u8], free_space: usize) -> bool {
+    if u32_at(slot, 120).is_some_and(|flags| flags & NO_CHECKSUMS != 0) {
+        return true;
+    }
+    let (Some(start), Some(tables), Some(records)) = (
+        slot.get(..120),
+        slot.get(128..CHUNK_HEADER_SIZE),
+        slot.get(CHUNK_HEADER_SIZE..free_space),
+    ) else {
+        return false;
+    };
+    let mut header = crc32fast::Hasher::new();
+    header.update(start);
+    header.update(tables);
+    u32_at(slot, 124) == Some(header.finalize())
+        && u32_at(slot, 52) == Some(crc32fast::hash(records))
+}
+
+/// Follows the records from the chunk header to `end`. Where one is damaged it goes on at the next
+/// record whose sizes agree.
+fn walk(slot: &[u8], free_space: usize, end: usize) -> (Vec<Span>, Vec<Range<usize>>) {
+    let mut records: Vec<Span> = Vec::new();
+    let mut gaps = Vec::new();
+    let mut at = CHUNK_HEADER_SIZE;
+    while at < end {
+        if let Some(record) = record_at(slot, at, end) {
+            // Past the free-space mark stand records of the log's last round over this chunk, too:
+            // they have lower numbers than those before them.
+            let stale =
+                at >= free_space && records.last().is_some_and(|l| l.number >= record.number);
+            at = record.end;
+            if !stale {
+                records.push(record);
+            }
+            continue;
+        }
+        let next = next_record(slot, at + 1, end);
+        let gap = at..next.unwrap_or(end).min(free_space.max(at));
+        let blank = slot
+            .get(gap.clone())
+            .is_none_or(|bytes| bytes.iter().all(|b| *b == 0));
+        let slack = blank && next.is_none();
+        if !gap.is_empty() && !slack {
+            gaps.push(gap);
+        }
+        match next {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    (records, gaps)
+}
+
+/// The record that starts here, if its magic and both sizes say so.
+fn record_at(slot: &[u8], at: usize, end: usize) -> Option<Span> {
+    let header = slot.get(at..at.checked_add(RECORD_HEADER_SIZE)?)?;
+    if !header.starts_with(RECORD_MAGIC) {
+        return None;
+    }
+    let size = u32_at(header, 4)? as usize;
+    let record_end = at.checked_add(size)?;
+    if size < SMALLEST_RECORD || record_end > end {
+        return None;
+    }
+    let copy = u32_at(slot, record_end - 4)? as usize;
+    (copy == size).then_some(Span {
+        start: at,
+        end: record_end,
+        number: u64_at(header, 8)?,
+    })
+}
+
+fn next_record(slot: &[u8], from: usize, end: usize) -> Option<usize> {
+    memmem::find_iter(slot.get(from..end)?, RECORD_MAGIC)
+        .map(|at| from + at)
+        .find(|at| record_at(slot, *at, end).is_some())
+}
+
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    let bytes = bytes.get(at..)?.first_chunk()?;
+    Some(u32::from_le_bytes(*bytes))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    let bytes = bytes.get(at..)?.first_chunk()?;
+    Some(u64::from_le_bytes(*bytes))
+}

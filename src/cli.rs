@@ -1,0 +1,61 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Name the first failing event of every Microsoft Entra PRT acquisition in Windows event logs
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    args_conflicts_with_subcommands = true
+)]
+#[command(
+    after_help = "Exit status: 0 no failed window, 1 some, 2 the job could not be done.\n\
+    A path that is named like a command is reached as ./NAME or with analyze."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) analyze: Analyze,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Report the windows in event logs (the default command)
+    Analyze(Analyze),
+    /// Print the JSON Schema of the JSON report
+    Schema {
+        /// Write to this file instead of standard output
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Analyze {
+    /// Event logs (.evtx), and folders with event logs anywhere in them
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Write to this file instead of standard output; it appears whole or not at all
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Number of worker threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// In text, also show what succeeded and the events of every window
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs; `prtrace schema` describes it
+    Json,
+}

@@ -1,0 +1,312 @@
+//! Error codes: every spelling in, one 32-bit number out, and which family it belongs to.
+//!
+//! The logs print one code as `0xc00484c1`, `3221521601`, `-1073445695` or
+//! `Unknown HResult Error code: 0xc00484c1`. Server codes (`AADSTS50126`, `MSIS9682`) and WS-Trust
+//! faults are text; [`server_codes`] and [`fault_text`] take them out of what the server said.
+
+use std::fmt;
+
+/// One 32-bit Windows code: an NTSTATUS, an HRESULT or a Win32 number in either's clothing.
+///
+/// ```
+/// use prtrace::code::Code;
+/// for spelling in ["0xC00484B2", "3221521586", "-1073445710", "--1073445710"] {
+///     assert_eq!(Code::parse(spelling).unwrap().to_string(), "0xc00484b2");
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Code(pub u32);
+
+/// Who defined a code. The number alone does not say whether it is an NTSTATUS or an HRESULT, so
+/// the ranges of the sign-in components are asked before the generic layouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// NTSTATUS of the system, 0xC000xxxx.
+    Ntstatus,
+    /// Entra plug-in of the cloud authentication package, 0xC0048xxx.
+    CloudAp,
+    /// Device registration, 0x801Cxxxx.
+    Dsreg,
+    /// Entra token libraries, 0xCAAxxxxx.
+    Adal,
+    /// Cryptographic keys, 0x800900xx.
+    Nte,
+    /// Security packages and certificates, 0x800903xx and up, 0x800Bxxxx.
+    Sspi,
+    /// Trusted Platform Module, 0x8028xxxx and 0x8029xxxx.
+    Tpm,
+    /// XML reader, 0xC00CExxx.
+    Xml,
+    /// WinINet and WinHTTP, numbers 12001 to 12287.
+    Network,
+    /// An HTTP status inside an HRESULT, 0x8019xxxx.
+    Http,
+    /// Another Win32 error inside an HRESULT, 0x8007xxxx.
+    Win32,
+    /// Mobile device management enrollment, 0x8018xxxx.
+    Mdm,
+    /// None of these.
+    Other,
+}
+
+/// WinINet and WinHTTP errors: 12001 (ERROR_WINHTTP_OUT_OF_HANDLES) up to the end of their range.
+const NETWORK_NUMBERS: std::ops::RangeInclusive<u32> = 12001..=12287;
+
+/// CloudAP: the WS-Trust endpoint gave an error, so there is no SAML token. Event 1084 logs it
+/// where it logs network errors otherwise.
+pub(crate) const SAML_TOKENS_ARE_EMPTY: Code = Code(0xc004_84c1);
+
+/// Codes that only say that something below or beyond failed: they never win over what they wrap.
+const WRAPPERS: [u32; 15] = [
+    0x801c_0021, // discovery failed
+    0x801c_003d, // realm discovery of the device's domain failed
+    0x801c_03f2, // directory failure at the server
+    0x801c_0002, // device authentication error at the server
+    0x801c_0006, // internal error at the server
+    0xcaa9_0006, // WS-Trust token request failed
+    0xcaa1_002d, // operation pending
+    0xcaa2_0003, // invalid_grant
+    0xcaa9_0014, // WS-Trust answered with a fault
+    0xc000_006d, // logon failure
+    0xc000_006a, // wrong password
+    0xc000_00d0, // request not accepted
+    0xc000_023c, // network unreachable
+    0xc000_00be, // bad network path
+    0xc000_00c4, // unexpected network error
+];
+
+impl Code {
+    /// Reads a code in any spelling the logs and tools use: hexadecimal with `0x`, signed or
+    /// unsigned decimal (also with a doubled minus sign), or the text Windows prints for a number
+    /// without a name, `Unknown HResult Error code: 0x801c001d`.
+    pub fn parse(text: &str) -> Option<Code> {
+        let text = text.trim();
+        let number = match text.strip_prefix("Unknown ") {
+            Some(rest) => rest.split_once(" Error code:")?.1.trim(),
+            None => text,
+        };
+        if let Some(hex) = number
+            .strip_prefix("0x")
+            .or_else(|| number.strip_prefix("0X"))
+        {
+            if hex.starts_with(['+', '-']) {
+                return None;
+            }
+            let wide = u64::from_str_radix(hex, 16).ok()?;
+            // 64-bit fields hold the code sign-extended.
+            return match (wide >> 32) as u32 {
+                0 | u32::MAX => Some(Code(wide as u32)),
+                _ => None,
+            };
+        }
+        let digits = number.trim_start_matches('-');
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let magnitude: i64 = digits.parse().ok()?;
+        match number.len() - digits.len() {
+            0 => u32::try_from(magnitude).ok().map(Code),
+            1 | 2 => i32::try_from(-magnitude).ok().map(|n| Code(n as u32)),
+            _ => None,
+        }
+    }
+
+    /// The spelling to compare by: one failure is logged as an NTSTATUS in one event and as an
+    /// HRESULT in the next (`0xc00484c1` and `0x800484c1`).
+    pub fn canonical(self) -> Code {
+        let Code(code) = self;
+        match code >> 16 {
+            // The CloudAP codes as HRESULTs of facility 4; below 0x8000 these are COM's.
+            0x8004 if code & 0x8000 != 0 => Code(code | 0x4000_0000),
+            // HRESULT_FROM_NT sets bit 28.
+            high if high & 0xf000 == 0xd000 => Code(code & !0x1000_0000),
+            // NTSTATUS_FROM_WIN32, and crypto HRESULTs with bit 30 set.
+            0xc007 | 0xc009 => Code(code & !0x4000_0000),
+            _ => self,
+        }
+    }
+
+    /// Whether the severity bit says failure.
+    pub fn is_failure(self) -> bool {
+        self.0 & 0x8000_0000 != 0
+    }
+
+    /// The component that defined the code.
+    pub fn family(self) -> Family {
+        let Code(code) = self.canonical();
+        let low = code & 0xffff;
+        match code >> 16 {
+            0xc004 if low >= 0x8000 => Family::CloudAp,
+            0xc000 => Family::Ntstatus,
+            0x8007 if NETWORK_NUMBERS.contains(&low) => Family::Network,
+            0x8007 => Family::Win32,
+            0x8009 if low < 0x0300 => Family::Nte,
+            0x8009 | 0x800b => Family::Sspi,
+            0x8018 => Family::Mdm,
+            0x8019 => Family::Http,
+            0x801c => Family::Dsreg,
+            0x8028 | 0x8029 => Family::Tpm,
+            0xc00c if low >= 0xe000 => Family::Xml,
+            0xcaa3 => Family::Http,
+            0xcaa7 | 0xcaa8 => Family::Network,
+            0xcaa0..=0xcaaf => Family::Adal,
+            _ => Family::Other,
+        }
+    }
+
+    /// The WinINet or WinHTTP number inside the code: 12007 for `0x80072ee7` and `0xcaa82ee7`.
+    pub fn network_number(self) -> Option<u16> {
+        let Code(code) = self.canonical();
+        let low = code & 0xffff;
+        (matches!(code >> 16, 0x8007 | 0xcaa8) && NETWORK_NUMBERS.contains(&low))
+            .then_some(low as u16)
+    }
+
+    /// Whether the code only wraps another one.
+    pub fn is_wrapper(self) -> bool {
+        WRAPPERS.contains(&self.canonical().0)
+    }
+
+    /// Whether the code names a fault on the client by itself: its family is one of the sign-in
+    /// components, and it is no wrapper.
+    pub fn is_specific(self) -> bool {
+        let own = matches!(
+            self.family(),
+            Family::CloudAp
+                | Family::Dsreg
+                | Family::Adal
+                | Family::Nte
+                | Family::Sspi
+                | Family::Tpm
+                | Family::Xml
+                | Family::Ntstatus
+        );
+        own && self.is_failure() && !self.is_wrapper()
+    }
+
+    /// The constant's name, where a source publishes one.
+    pub fn symbol(self) -> Option<&'static str> {
+        use crate::knowledge::symbol;
+        let canonical = self.canonical();
+        let hex = canonical.to_string();
+        let low = (canonical.0 & 0xffff).to_string();
+        match self.family() {
+            Family::Ntstatus => symbol("ntstatus", &hex),
+            Family::CloudAp => symbol("cloudap", &hex),
+            Family::Dsreg => symbol("dsreg", &hex),
+            Family::Adal => symbol("adal", &hex),
+            Family::Nte => symbol("nte", &hex),
+            Family::Sspi => symbol("sspi", &hex),
+            Family::Tpm => symbol("tpm", &hex),
+            Family::Xml => symbol("xml", &hex),
+            Family::Mdm => symbol("mdm", &hex),
+            Family::Network => symbol("winhttp", &low)
+                .or_else(|| symbol("wininet", &hex))
+                .or_else(|| symbol("adal", &hex)),
+            Family::Win32 => symbol("win32", &hex).or_else(|| symbol("win32", &low)),
+            Family::Http => symbol("adal", &hex),
+            Family::Other => (canonical.0 == 0)
+                .then(|| symbol("ntstatus", &hex))
+                .flatten(),
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{:08x}", self.0)
+    }
+}
+
+/// The server codes in a text, in their order and without repeats: `AADSTS` with 5 to 7 digits,
+/// `MSIS` with its digits, and bare AADSTS numbers from `"error_codes":[50126]` or
+/// `error?code=50126`.
+///
+/// A longer run of digits is never cut down to a shorter code.
+///
+/// ```
+/// use prtrace::code::server_codes;
+/// let text = "AADSTS70002: Error validating credentials. AADSTS50126: Invalid password.";
+/// assert_eq!(server_codes(text), ["AADSTS70002", "AADSTS50126"]);
+/// ```
+pub fn server_codes(text: &str) -> Vec<String> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    for (prefix, lengths) in [("AADSTS", 5..=7), ("MSIS", 4..=5)] {
+        for (at, _) in text.match_indices(prefix) {
+            let inside_word = text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+            let digits = leading_digits(&text[at + prefix.len()..]);
+            if !inside_word && lengths.contains(&digits.len()) {
+                found.push((at, format!("{prefix}{digits}")));
+            }
+        }
+    }
+    for marker in ["\"error_codes\":", "error?code="] {
+        for (at, _) in text.match_indices(marker) {
+            let list = text[at + marker.len()..].trim_start_matches([' ', '[']);
+            let mut rest = list;
+            loop {
+                let digits = leading_digits(rest);
+                if !(5..=7).contains(&digits.len()) {
+                    break;
+                }
+                let position = text.len() - rest.len();
+                found.push((position, format!("AADSTS{digits}")));
+                rest = rest[digits.len()..].trim_start_matches([' ', ',']);
+            }
+        }
+    }
+    found.sort();
+    let mut codes: Vec<String> = Vec::new();
+    for (_, code) in found {
+        if !codes.contains(&code) {
+            codes.push(code);
+        }
+    }
+    codes
+}
+
+fn leading_digits(text: &str) -> &str {
+    let word = text
+        .find(|c: char| !c.is_alphanumeric() && c != '_')
+        .map_or(text, |end| &text[..end]);
+    match word.bytes().all(|b| b.is_ascii_digit()) {
+        true => word,
+        false => "",
+    }
+}
+
+/// The words of a WS-Trust fault and the AD FS identifier (`ID3242`) in them, out of the raw
+/// `<s:Text>` XML that event 1088 holds. Text that is no XML is taken as it is.
+pub fn fault_text(raw: &str) -> (String, Option<String>) {
+    let text = element_text(raw).unwrap_or_else(|| raw.trim().to_owned());
+    let detail = text.match_indices("ID").find_map(|(at, _)| {
+        let inside_word = text[..at].ends_with(|c: char| c.is_alphanumeric());
+        let digits = leading_digits(&text[at + 2..]);
+        (!inside_word && digits.len() == 4).then(|| format!("ID{digits}"))
+    });
+    (text, detail)
+}
+
+/// The text of an XML fragment, entities resolved; nothing if it is not XML or has no text.
+fn element_text(raw: &str) -> Option<String> {
+    use quick_xml::events::Event;
+    if !raw.trim_start().starts_with('<') {
+        return None;
+    }
+    let mut reader = quick_xml::Reader::from_str(raw);
+    reader.config_mut().check_end_names = false;
+    let mut text = String::new();
+    loop {
+        match reader.read_event() {
+            Ok(Event::Text(part)) => text.push_str(&part),
+            Ok(Event::CData(part)) => text.push_str(&part),
+            Ok(Event::GeneralRef(entity)) => crate::record::push_entity(&mut text, &entity),
+            Ok(Event::Eof) => break,
+            // The description is often cut off: what came before the cut still counts.
+            Err(_) => break,
+            Ok(_) => {}
+        }
+    }
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}

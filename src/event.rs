@@ -1,0 +1,223 @@
+//! A decoded record, and what its fields hold.
+
+use crate::code::Code;
+use crate::knowledge::{EventInfo, Role, event_info};
+use chrono::{DateTime, Utc};
+use indexmap::IndexMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The event IDs that rules speak of.
+pub(crate) mod id {
+    pub(crate) const INITIALIZE_START: u32 = 1001;
+    pub(crate) const INITIALIZE_STOP: u32 = 1002;
+    pub(crate) const GET_TOKEN_START: u32 = 1006;
+    pub(crate) const GET_TOKEN_STOP: u32 = 1007;
+    pub(crate) const GET_KEYS_START: u32 = 1008;
+    pub(crate) const GET_KEYS_STOP: u32 = 1009;
+    pub(crate) const REALM_RESPONSE: u32 = 1015;
+    pub(crate) const GET_TOKEN_CORRELATION: u32 = 1018;
+    pub(crate) const MEX_RESPONSE: u32 = 1021;
+    pub(crate) const ENDPOINT: u32 = 1022;
+    pub(crate) const HTTP_STATUS: u32 = 1024;
+    pub(crate) const HTTP_STATUS_WITH_URL: u32 = 1025;
+    pub(crate) const CREDENTIAL_TYPE: u32 = 1026;
+    pub(crate) const REFRESH_START: u32 = 1028;
+    pub(crate) const REFRESH_STOP: u32 = 1029;
+    pub(crate) const REFRESH_CORRELATION: u32 = 1030;
+    pub(crate) const GENERIC_CALL_STOP: u32 = 1035;
+    pub(crate) const OAUTH_ERROR: u32 = 1081;
+    pub(crate) const KEY_ERROR: u32 = 1082;
+    pub(crate) const PROTECTED_KEY_ERROR: u32 = 1083;
+    pub(crate) const TRANSPORT_ERROR: u32 = 1084;
+    pub(crate) const LOGON_FAILURE: u32 = 1085;
+    pub(crate) const REALM_FAILURE: u32 = 1086;
+    pub(crate) const KEYS_FAILURE: u32 = 1087;
+    pub(crate) const WSTRUST_FAULT: u32 = 1088;
+    pub(crate) const NOT_JOINED: u32 = 1089;
+    pub(crate) const NGC_NONCE_ERROR: u32 = 1090;
+    pub(crate) const REFRESH_FAILURE: u32 = 1094;
+    pub(crate) const REFRESH_EXPIRED: u32 = 1096;
+    pub(crate) const WAM_WARNING: u32 = 1097;
+    pub(crate) const API_ERROR: u32 = 1104;
+    pub(crate) const ENTERPRISE_INFO_FAILURE: u32 = 1116;
+    pub(crate) const ENTERPRISE_REFRESH_FAILURE: u32 = 1117;
+    pub(crate) const ENTERPRISE_LOGON_FAILURE: u32 = 1118;
+    pub(crate) const ENTERPRISE_INFO_RESPONSE: u32 = 1119;
+    pub(crate) const ENTERPRISE_EXPIRED: u32 = 1120;
+    pub(crate) const REFRESH_SUBJECT_MISMATCH: u32 = 1122;
+    pub(crate) const API_ERROR_ANALYTIC: u32 = 1134;
+    pub(crate) const REALM_DISCOVERY: u32 = 1144;
+    pub(crate) const SESSION_KEY_FAILURE: u32 = 1155;
+    pub(crate) const POST_LOGON_START: u32 = 1157;
+    pub(crate) const LOGON_FAILURES: std::ops::RangeInclusive<u32> = 1160..=1165;
+    pub(crate) const ENTERPRISE_PASSWORD_EXPIRED: u32 = 1212;
+    pub(crate) const RESOURCE_RESPONSE: u32 = 1231;
+    pub(crate) const RBAC_RESPONSE: u32 = 1232;
+    pub(crate) const GET_TOKEN_DIAGNOSTIC: u32 = 1250;
+    pub(crate) const ENTERPRISE_TOKEN_DIAGNOSTIC: u32 = 1251;
+    pub(crate) const REFRESH_DIAGNOSTIC: u32 = 1252;
+    pub(crate) const ENTERPRISE_REFRESH_DIAGNOSTIC: u32 = 1253;
+
+    /// User Device Registration.
+    pub(crate) const DISCOVERY_FAILED: u32 = 201;
+    pub(crate) const JOIN_RESPONSE_FAILED: u32 = 204;
+    pub(crate) const COMPUTER_NAME_UNREADABLE: u32 = 220;
+    pub(crate) const REGISTRATION_FAILURES: std::ops::RangeInclusive<u32> = 303..=309;
+}
+
+/// The task of the sign-in plug-in's own events; the token broker and its helpers have others.
+pub(crate) const PLUGIN_TASK: u32 = 101;
+
+/// The providers whose events are selected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Provider {
+    /// `Microsoft-Windows-AAD`: the sign-in plug-in and the token broker.
+    Aad,
+    /// `Microsoft-Windows-User Device Registration`.
+    DeviceRegistration,
+}
+
+impl Provider {
+    /// Both providers.
+    pub const ALL: [Provider; 2] = [Provider::Aad, Provider::DeviceRegistration];
+
+    /// The name it is registered under.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Provider::Aad => "Microsoft-Windows-AAD",
+            Provider::DeviceRegistration => "Microsoft-Windows-User Device Registration",
+        }
+    }
+
+    /// The GUID it is registered under.
+    pub const fn guid(self) -> Uuid {
+        match self {
+            Provider::Aad => Uuid::from_u128(0x4de9bc9c_b27a_43c9_8994_0915f1a5e24f),
+            Provider::DeviceRegistration => Uuid::from_u128(0x23b8d46b_67dd_40a3_b636_d43e50552c6d),
+        }
+    }
+}
+
+/// How severe the provider says an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// 1.
+    Critical,
+    /// 2.
+    Error,
+    /// 3.
+    Warning,
+    /// 4, and 0: always logged.
+    Information,
+    /// 5 and above.
+    Verbose,
+}
+
+impl Level {
+    pub(crate) fn from_number(level: u8) -> Level {
+        match level {
+            1 => Level::Critical,
+            2 => Level::Error,
+            3 => Level::Warning,
+            0 | 4 => Level::Information,
+            _ => Level::Verbose,
+        }
+    }
+}
+
+/// Named values in the order of the record. A name that stands twice gets `#2`, `#3`, …
+pub type Data = IndexMap<Arc<str>, Box<str>>;
+
+/// One decoded record of a selected provider.
+///
+/// Secrets are masked in `data`: no field of an event holds a token.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// When it was written, to 100 ns.
+    pub time: DateTime<Utc>,
+    /// The computer's name as the record spells it; empty if it was lost.
+    pub computer: Arc<str>,
+    /// Who wrote it.
+    pub provider: Provider,
+    /// The channel it was written to.
+    pub channel: Arc<str>,
+    /// Event ID.
+    pub event_id: u32,
+    /// Template version; 0 in every build, whatever the template.
+    pub version: u8,
+    /// Severity.
+    pub level: Level,
+    /// Task.
+    pub task: u32,
+    /// Opcode.
+    pub opcode: u8,
+    /// Keywords.
+    pub keywords: u64,
+    /// Record ID within its channel.
+    pub record_id: u64,
+    /// The process that wrote it; absent in some exports.
+    pub process_id: Option<u32>,
+    /// The thread that wrote it.
+    pub thread_id: Option<u32>,
+    /// The activity of the thread; not the request's correlation ID.
+    pub activity_id: Option<Uuid>,
+    /// The account of the process.
+    pub user_sid: Option<Arc<str>>,
+    /// The event's own values.
+    pub data: Data,
+}
+
+impl Event {
+    /// What is known of this event ID.
+    pub fn info(&self) -> Option<&'static EventInfo> {
+        event_info(self.provider, self.event_id)
+    }
+
+    /// Whether it is this event of the AAD provider.
+    pub(crate) fn is(&self, event_id: u32) -> bool {
+        self.event_id == event_id && self.provider == Provider::Aad
+    }
+
+    /// Whether the sign-in plug-in itself wrote it, as opposed to the token broker.
+    pub(crate) fn is_plugin(&self) -> bool {
+        self.provider == Provider::Aad && self.task == PLUGIN_TASK
+    }
+
+    /// The fields that have the role and are not empty.
+    pub(crate) fn values(&self, role: Role) -> impl Iterator<Item = &str> {
+        self.info()
+            .into_iter()
+            .flat_map(move |info| info.fields(role))
+            .filter_map(|field| self.data.get(field))
+            .map(|value| &**value)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The first of them.
+    pub(crate) fn value(&self, role: Role) -> Option<&str> {
+        self.values(role).next()
+    }
+
+    /// The code in the first field that has the role.
+    pub(crate) fn code(&self, role: Role) -> Option<Code> {
+        self.value(role).and_then(Code::parse)
+    }
+
+    /// A number in the first field that has the role, such as an HTTP status.
+    pub(crate) fn number(&self, role: Role) -> Option<u32> {
+        self.value(role)?.parse().ok()
+    }
+
+    /// The correlation ID of the request it belongs to.
+    pub(crate) fn correlation_id(&self) -> Option<Uuid> {
+        self.value(Role::CorrelationId).and_then(guid)
+    }
+}
+
+/// A GUID in any spelling, braces or not. The zero GUID means that there is none.
+pub(crate) fn guid(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text.trim())
+        .ok()
+        .filter(|guid| !guid.is_nil())
+}

@@ -1,0 +1,610 @@
+//! What a group of events says: which of them are failures, and every sub-code with the event it
+//! came from.
+
+use crate::code::{self, Code, Family};
+use crate::event::{Event, Level, Provider, id};
+use crate::knowledge::Role;
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+/// The status of a device that is not joined, and its kin that the plug-in logs when it starts on
+/// such a machine.
+const NOT_JOINED_CALL: Code = Code(0xc004_8451);
+
+/// What 1104 says it called when a token was asked for.
+const GET_TOKEN_CALL: &str = "Get token";
+
+/// How soon a 1104 follows the event that it repeats.
+const REPEATS_WITHIN: TimeDelta = TimeDelta::seconds(2);
+
+/// Whether an event reports a failure, housekeeping aside: its level says so, a status in it has
+/// the severity bit set, or an HTTP status in it is an error.
+pub(crate) fn reports_failure(event: &Event) -> bool {
+    if event.level <= Level::Error {
+        return true;
+    }
+    let status_failed = || {
+        [Role::Status, Role::WamCode, Role::TransportError]
+            .into_iter()
+            .any(|role| event.code(role).is_some_and(Code::is_failure))
+    };
+    match event.provider {
+        // Informational events of device registration say "unable to" of what is often normal.
+        Provider::DeviceRegistration if event.level == Level::Warning => status_failed(),
+        Provider::DeviceRegistration => computer_object_unreadable(event).is_some(),
+        Provider::Aad => status_failed() || http_error(event).is_some(),
+    }
+}
+
+/// The Win32 error of a 220 that means that the computer object in AD could not be read. Other
+/// name formats are about the local host name.
+fn computer_object_unreadable(event: &Event) -> Option<u32> {
+    let format = event.data.get("Format")?;
+    (event.event_id == id::COMPUTER_NAME_UNREADABLE && &**format == "NameFullyQualifiedDN")
+        .then(|| event.number(Role::Win32))
+        .flatten()
+        .filter(|error| *error != 0)
+}
+
+/// The HTTP status of a request that was answered with an error.
+fn http_error(event: &Event) -> Option<u32> {
+    let reports_status = matches!(
+        event.event_id,
+        id::REALM_RESPONSE
+            | id::MEX_RESPONSE
+            | id::HTTP_STATUS
+            | id::HTTP_STATUS_WITH_URL
+            | id::ENTERPRISE_INFO_RESPONSE
+            | id::RESOURCE_RESPONSE
+            | id::RBAC_RESPONSE
+    );
+    (reports_status && event.provider == Provider::Aad)
+        .then(|| event.number(Role::HttpStatus))
+        .flatten()
+        .filter(|status| *status >= 400)
+}
+
+/// Whether a 1104 says that a token was asked for.
+pub(crate) fn is_get_token_call(event: &Event) -> bool {
+    event.is(id::API_ERROR) && event.value(Role::Api) == Some(GET_TOKEN_CALL)
+}
+
+/// Why an event that reports a failure is none, if so. `before` is the event before it on its
+/// thread.
+pub(crate) fn housekeeping(
+    event: &Event,
+    before: Option<&Event>,
+    in_window: bool,
+) -> Option<&'static str> {
+    if repeats(event, before) {
+        return Some("repeats the event before it");
+    }
+    if event.is(id::WAM_WARNING) && !is_broker_error(event) {
+        return Some("a progress code of the token broker");
+    }
+    if in_window || event.provider != Provider::Aad {
+        return None;
+    }
+    match event.event_id {
+        id::NOT_JOINED => Some("the plug-in says that the device is not joined"),
+        id::INITIALIZE_STOP => Some("logged at start-up on every machine that is not joined"),
+        id::API_ERROR | id::API_ERROR_ANALYTIC
+            if event.value(Role::Api) != Some(GET_TOKEN_CALL) =>
+        {
+            Some("a call outside any token request")
+        }
+        id::GENERIC_CALL_STOP
+            if event.code(Role::Status).map(Code::canonical) == Some(NOT_JOINED_CALL) =>
+        {
+            Some("logged for callers on every machine that is not joined")
+        }
+        _ => None,
+    }
+}
+
+/// Whether a 1104 only says again what the event before it on its thread said.
+pub(crate) fn repeats(event: &Event, before: Option<&Event>) -> bool {
+    let Some(before) = before else { return false };
+    if !(event.is(id::API_ERROR) || event.is(id::API_ERROR_ANALYTIC)) {
+        return false;
+    }
+    let code = event.code(Role::Status).map(Code::canonical);
+    code.is_some()
+        && code == before.code(Role::Status).map(Code::canonical)
+        && event.time - before.time <= REPEATS_WITHIN
+}
+
+/// Token broker warnings count progress and success in the same field; errors begin with 0xCAA.
+fn is_broker_error(event: &Event) -> bool {
+    event
+        .code(Role::WamCode)
+        .is_some_and(|code| code.0 >> 20 == 0xcaa)
+}
+
+/// A fact and the place of the event it came from, in the machine's events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found<T> {
+    /// The fact.
+    pub value: T,
+    /// Index of the event.
+    pub event: usize,
+}
+
+/// What a server said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Server {
+    /// The last AADSTS or MSIS code in the text.
+    pub code: Option<String>,
+    /// The codes before it, in order.
+    pub also: Vec<String>,
+    /// The OAuth error.
+    pub oauth_error: Option<String>,
+    /// The server's words.
+    pub description: Option<String>,
+}
+
+impl Server {
+    /// What to call the answer by: its code, else the OAuth error.
+    pub fn telling_code(&self) -> Option<&str> {
+        self.code.as_deref().or(self.oauth_error.as_deref())
+    }
+
+    /// What an event holds of a server's answer.
+    fn of(event: &Event) -> Option<Server> {
+        let oauth_error = event.value(Role::OauthError).map(str::to_owned);
+        let description = event.value(Role::ServerText).map(str::to_owned);
+        if oauth_error.is_none() && description.is_none() {
+            return None;
+        }
+        let mut codes = code::server_codes(description.as_deref().unwrap_or(""));
+        Some(Server {
+            code: codes.pop(),
+            also: codes,
+            oauth_error,
+            description,
+        })
+    }
+}
+
+/// A WS-Trust fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The fault code, such as `FailedAuthentication`.
+    pub code: String,
+    /// The identifier in its text, such as `ID3242`.
+    pub detail: Option<String>,
+    /// Its text, out of the XML.
+    pub description: Option<String>,
+}
+
+/// An HTTP answer or request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Http {
+    /// The status and the event that has it.
+    pub status: Option<Found<u32>>,
+    /// The method.
+    pub method: Option<String>,
+    /// The URL and the event that has it.
+    pub url: Option<Found<String>>,
+}
+
+/// What a code is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DecisiveKind {
+    /// What the server answered.
+    Server,
+    /// A WS-Trust fault.
+    Fault,
+    /// A fault named by a component of the client.
+    Client,
+    /// A network error.
+    Network,
+    /// An HTTP status.
+    Http,
+    /// The final status, for want of anything better.
+    Status,
+}
+
+/// The code that decides, and what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decisive {
+    /// The code as text.
+    pub code: String,
+    /// What it is.
+    pub kind: DecisiveKind,
+}
+
+/// Every sub-code of a window, each with its source.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// The final status.
+    pub status: Option<Found<Code>>,
+    /// The server's answer.
+    pub server: Option<Found<Server>>,
+    /// The WS-Trust fault.
+    pub fault: Option<Found<Fault>>,
+    /// A specific code of the client.
+    pub client: Option<Found<Code>>,
+    /// The network error.
+    pub network: Option<Found<Code>>,
+    /// The HTTP request.
+    pub http: Option<Http>,
+    /// The user principal name.
+    pub upn: Option<Found<String>>,
+    /// The account of the user, where an event names another than the system's.
+    pub user_sid: Option<Found<String>>,
+    /// The credential type's number.
+    pub credential_type: Option<Found<String>>,
+    /// The request's correlation ID.
+    pub correlation_id: Option<Found<Uuid>>,
+}
+
+/// The events of a window or run, and what is known of it before the sub-codes.
+pub(crate) struct Group<'a> {
+    pub(crate) events: &'a [Event],
+    /// Indices of the members, in order.
+    pub(crate) members: &'a [usize],
+    /// The members that are failures.
+    pub(crate) failures: &'a [usize],
+    /// The stop boundary.
+    pub(crate) stop: Option<usize>,
+    /// Whether it is about the AD FS token.
+    pub(crate) enterprise: bool,
+}
+
+impl<'a> Group<'a> {
+    fn event(&self, index: usize) -> Option<&'a Event> {
+        self.events.get(index)
+    }
+
+    /// The last member with one of the event IDs of which something can be said.
+    fn last<T>(&self, ids: &[u32], say: impl Fn(&Event) -> Option<T>) -> Option<Found<T>> {
+        find(self.members.iter().rev(), self.events, ids, say)
+    }
+
+    /// The first such member.
+    fn first<T>(&self, ids: &[u32], say: impl Fn(&Event) -> Option<T>) -> Option<Found<T>> {
+        find(self.members.iter(), self.events, ids, say)
+    }
+
+    /// The one-event diagnostics that speak of this group's token.
+    fn diagnostics(&self) -> &'static [u32] {
+        match self.enterprise {
+            false => &[id::GET_TOKEN_DIAGNOSTIC, id::REFRESH_DIAGNOSTIC],
+            true => &[
+                id::ENTERPRISE_TOKEN_DIAGNOSTIC,
+                id::ENTERPRISE_REFRESH_DIAGNOSTIC,
+            ],
+        }
+    }
+
+    /// Finds every sub-code.
+    pub(crate) fn evidence(&self) -> Evidence {
+        let mut evidence = Evidence {
+            status: self.status(),
+            server: self.server(),
+            fault: self.fault(),
+            network: self.network(),
+            upn: self.upn(),
+            user_sid: self.user_sid(),
+            credential_type: self.credential_type(),
+            correlation_id: self.correlation_id(),
+            client: None,
+            http: None,
+        };
+        evidence.client = self.client(evidence.status.as_ref());
+        evidence.http = self.http(&evidence);
+        evidence
+    }
+
+    fn status(&self) -> Option<Found<Code>> {
+        let code = |event: &Event| event.code(Role::Status);
+        let stop = self.stop.and_then(|stop| {
+            let value = code(self.event(stop)?)?;
+            Some(Found { value, event: stop })
+        });
+        stop.or_else(|| self.last(self.diagnostics(), code))
+            .or_else(|| {
+                let ids: Vec<u32> = match self.enterprise {
+                    true => vec![
+                        id::ENTERPRISE_LOGON_FAILURE,
+                        id::ENTERPRISE_REFRESH_FAILURE,
+                        id::API_ERROR,
+                    ],
+                    false => [id::LOGON_FAILURE, id::REFRESH_FAILURE, id::API_ERROR]
+                        .into_iter()
+                        .chain(id::LOGON_FAILURES)
+                        .collect(),
+                };
+                self.last(&ids, |event| {
+                    let speaks = !event.is(id::API_ERROR) || is_get_token_call(event);
+                    speaks.then(|| code(event)).flatten()
+                })
+            })
+    }
+
+    /// The last answer with a code; one of Entra ID before one of AD FS, which a window of the
+    /// Entra token holds when the AD FS token was asked for on the side.
+    fn server(&self) -> Option<Found<Server>> {
+        let of = |ids: &[u32], wanted: &dyn Fn(&Server) -> bool| {
+            self.last(ids, |event| {
+                Server::of(event).filter(|server| wanted(server))
+            })
+        };
+        let foreign = |server: &Server| {
+            let ad_fs = server.code.as_ref().is_some_and(|c| c.starts_with("MSIS"));
+            ad_fs != self.enterprise
+        };
+        let named = |server: &Server| server.code.is_some();
+        let sources: [&[u32]; 5] = [
+            &[id::OAUTH_ERROR],
+            &[id::KEY_ERROR],
+            &[id::PROTECTED_KEY_ERROR],
+            &[id::NGC_NONCE_ERROR],
+            self.diagnostics(),
+        ];
+        let search =
+            |wanted: &dyn Fn(&Server) -> bool| sources.iter().find_map(|ids| of(ids, wanted));
+        search(&|server| named(server) && !foreign(server))
+            .or_else(|| search(&named))
+            .or_else(|| search(&|_| true))
+    }
+
+    fn fault(&self) -> Option<Found<Fault>> {
+        self.last(&[id::WSTRUST_FAULT], |event| {
+            let text = event.value(Role::FaultText).map(code::fault_text);
+            let (description, detail) = text.unzip();
+            let detail = detail.flatten();
+            let code = fault_code(event)
+                .map(str::to_owned)
+                .or_else(|| detail.clone())?;
+            Some(Fault {
+                code,
+                detail,
+                description,
+            })
+        })
+    }
+
+    /// The network error: a 1084 or the transport error of a diagnostic. What means a code of the
+    /// plug-in is none.
+    fn network(&self) -> Option<Found<Code>> {
+        let network = |code: &Code| code.0 != 0 && code.family() != Family::CloudAp;
+        self.last(&[id::TRANSPORT_ERROR], |event| {
+            event.code(Role::Status).filter(network)
+        })
+        .or_else(|| {
+            self.last(self.diagnostics(), |event| {
+                event.code(Role::TransportError).filter(network)
+            })
+        })
+    }
+
+    /// The most specific code of a client component: the final status if it is one, else the last
+    /// that a failing member has.
+    fn client(&self, status: Option<&Found<Code>>) -> Option<Found<Code>> {
+        if let Some(status) = status.filter(|status| status.value.is_specific()) {
+            return Some(status.clone());
+        }
+        self.failures.iter().rev().find_map(|&index| {
+            let event = self.event(index).filter(|event| !self.is_foreign(event))?;
+            let value = event.code(Role::Status).filter(|code| code.is_specific())?;
+            Some(Found {
+                value: value.canonical(),
+                event: index,
+            })
+        })
+    }
+
+    fn http(&self, evidence: &Evidence) -> Option<Http> {
+        let with_status =
+            |role| move |event: &Event| event.number(role).filter(|status| *status != 0);
+        let status = self
+            .last(&[id::HTTP_STATUS_WITH_URL], with_status(Role::HttpStatus))
+            .or_else(|| self.last(&[id::HTTP_STATUS], with_status(Role::HttpStatus)))
+            .or_else(|| self.last(self.diagnostics(), with_status(Role::HttpStatus)));
+        let sources = [&[id::HTTP_STATUS_WITH_URL], self.diagnostics()].concat();
+        let method = status
+            .as_ref()
+            .and_then(|status| self.event(status.event)?.value(Role::HttpMethod))
+            .map(str::to_owned)
+            .or_else(|| {
+                self.last(&sources, |event| {
+                    event.value(Role::HttpMethod).map(str::to_owned)
+                })
+                .map(|found| found.value)
+            });
+        // Realm discovery and token request each log their own URL: the one that counts stands
+        // before what failed.
+        let failing = [
+            evidence.server.as_ref().map(|found| found.event),
+            evidence.fault.as_ref().map(|found| found.event),
+            evidence.network.as_ref().map(|found| found.event),
+            evidence.client.as_ref().map(|found| found.event),
+        ];
+        let failing = failing.into_iter().flatten().find(|&index| {
+            self.event(index).is_some_and(|event| {
+                matches!(
+                    event.event_id,
+                    id::OAUTH_ERROR | id::WSTRUST_FAULT | id::TRANSPORT_ERROR
+                )
+            })
+        });
+        let url_of = |event: &Event| event.value(Role::Url).map(str::to_owned);
+        let url = failing
+            .and_then(|failing| {
+                let before = self.members.iter().rev().filter(|index| **index < failing);
+                find(before, self.events, &[id::ENDPOINT], url_of)
+            })
+            .or_else(|| self.last(&[id::HTTP_STATUS_WITH_URL], url_of))
+            .or_else(|| self.last(self.diagnostics(), url_of));
+        (status.is_some() || url.is_some()).then_some(Http {
+            status,
+            method,
+            url,
+        })
+    }
+
+    fn upn(&self) -> Option<Found<String>> {
+        let upn = |event: &Event| event.value(Role::Upn).map(str::to_owned);
+        self.first(&[id::REALM_DISCOVERY], upn)
+            .or_else(|| self.last(self.diagnostics(), upn))
+    }
+
+    /// The plug-in runs as the system, whose account is nobody's.
+    fn user_sid(&self) -> Option<Found<String>> {
+        self.members.iter().find_map(|&index| {
+            let sid = self.event(index)?.user_sid.as_deref()?;
+            let of_a_user = sid.starts_with("S-1-5-21-") || sid.starts_with("S-1-12-1-");
+            of_a_user.then(|| Found {
+                value: sid.to_owned(),
+                event: index,
+            })
+        })
+    }
+
+    fn credential_type(&self) -> Option<Found<String>> {
+        let number = |event: &Event| event.value(Role::CredentialType).map(str::to_owned);
+        self.last(&[id::CREDENTIAL_TYPE], number)
+            .or_else(|| self.last(self.diagnostics(), number))
+    }
+
+    fn correlation_id(&self) -> Option<Found<Uuid>> {
+        let ids = |ids: &[u32]| self.first(ids, Event::correlation_id);
+        let logon_failures: Vec<u32> = id::LOGON_FAILURES.collect();
+        ids(&[id::GET_TOKEN_CORRELATION, id::REFRESH_CORRELATION])
+            .or_else(|| ids(&[id::HTTP_STATUS_WITH_URL]))
+            .or_else(|| ids(&[id::OAUTH_ERROR]))
+            .or_else(|| ids(&[id::TRANSPORT_ERROR]))
+            .or_else(|| ids(&[id::LOGON_FAILURE]))
+            .or_else(|| ids(&logon_failures))
+            .or_else(|| ids(self.diagnostics()))
+            .or_else(|| {
+                self.members.iter().find_map(|&index| {
+                    let value = self.event(index)?.correlation_id()?;
+                    Some(Found {
+                        value,
+                        event: index,
+                    })
+                })
+            })
+    }
+
+    /// Whether an event speaks of the other token: of AD FS in a window of Entra ID.
+    pub(crate) fn is_foreign(&self, event: &Event) -> bool {
+        !self.enterprise && is_enterprise(event)
+    }
+
+    /// The first failing event: the earliest failure, the stop only if nothing else failed.
+    pub(crate) fn first_failure(&self) -> Option<usize> {
+        let candidates = || {
+            self.failures
+                .iter()
+                .copied()
+                .filter(|index| Some(*index) != self.stop)
+        };
+        candidates()
+            .find(|index| {
+                self.event(*index)
+                    .is_some_and(|event| !self.is_foreign(event))
+            })
+            .or_else(|| candidates().next())
+            .or_else(|| self.stop.filter(|stop| self.failures.contains(stop)))
+    }
+}
+
+fn find<'m, T>(
+    members: impl Iterator<Item = &'m usize>,
+    events: &[Event],
+    ids: &[u32],
+    say: impl Fn(&Event) -> Option<T>,
+) -> Option<Found<T>> {
+    members.copied().find_map(|index| {
+        let event = events.get(index)?;
+        let asked = event.provider == Provider::Aad && ids.contains(&event.event_id);
+        let value = asked.then(|| say(event)).flatten()?;
+        Some(Found {
+            value,
+            event: index,
+        })
+    })
+}
+
+/// The local name of a fault code; its prefix is arbitrary (`a:`, `wst:`, `trust:`).
+fn fault_code(event: &Event) -> Option<&str> {
+    event.value(Role::FaultCode)?.rsplit(':').next()
+}
+
+/// Events that speak of the AD FS token only.
+pub(crate) fn is_enterprise(event: &Event) -> bool {
+    event.is_plugin()
+        && matches!(
+            event.event_id,
+            id::ENTERPRISE_INFO_FAILURE
+                | id::ENTERPRISE_REFRESH_FAILURE
+                | id::ENTERPRISE_LOGON_FAILURE
+                | id::ENTERPRISE_EXPIRED
+                | id::ENTERPRISE_PASSWORD_EXPIRED
+                | id::ENTERPRISE_TOKEN_DIAGNOSTIC
+                | id::ENTERPRISE_REFRESH_DIAGNOSTIC
+        )
+}
+
+impl Evidence {
+    /// The code that decides: what a server said, before what the client says by itself, before
+    /// the network, before what only wraps these.
+    pub fn decisive(&self) -> Option<Decisive> {
+        let decisive = |code: String, kind| Some(Decisive { code, kind });
+        if let Some(code) = self.server.as_ref().and_then(|s| s.value.telling_code()) {
+            return decisive(code.to_owned(), DecisiveKind::Server);
+        }
+        if let Some(fault) = &self.fault {
+            return decisive(fault.value.code.clone(), DecisiveKind::Fault);
+        }
+        if let Some(client) = &self.client {
+            return decisive(client.value.to_string(), DecisiveKind::Client);
+        }
+        if let Some(network) = &self.network {
+            return decisive(network.value.to_string(), DecisiveKind::Network);
+        }
+        let status = self.http.as_ref().and_then(|http| http.status.as_ref());
+        if let Some(status) = status.filter(|status| status.value >= 400) {
+            return decisive(format!("HTTP {}", status.value), DecisiveKind::Http);
+        }
+        let status = self.status.as_ref().filter(|status| status.value.0 != 0)?;
+        decisive(status.value.to_string(), DecisiveKind::Status)
+    }
+}
+
+/// The most telling code in a single event, if it has one.
+pub fn telling_code(event: &Event) -> Option<String> {
+    if event.provider == Provider::DeviceRegistration {
+        let exits = matches!(
+            event.event_id,
+            id::DISCOVERY_FAILED | id::JOIN_RESPONSE_FAILED
+        ) || id::REGISTRATION_FAILURES.contains(&event.event_id);
+        return match computer_object_unreadable(event) {
+            Some(error) => Some(error.to_string()),
+            None => exits
+                .then(|| event.code(Role::Status))
+                .flatten()
+                .map(|code| code.to_string()),
+        };
+    }
+    match event.event_id {
+        id::OAUTH_ERROR => Server::of(event)?.telling_code().map(str::to_owned),
+        id::GET_TOKEN_DIAGNOSTIC..=id::ENTERPRISE_REFRESH_DIAGNOSTIC => Server::of(event)
+            .and_then(|server| server.telling_code().map(str::to_owned))
+            .or_else(|| event.code(Role::Status).map(|code| code.to_string())),
+        id::WSTRUST_FAULT => fault_code(event).map(str::to_owned),
+        id::TRANSPORT_ERROR => {
+            let code = event.code(Role::Status)?;
+            let shown = match code.canonical() {
+                code::SAML_TOKENS_ARE_EMPTY => code::SAML_TOKENS_ARE_EMPTY,
+                _ => code,
+            };
+            Some(shown.to_string())
+        }
+        _ => http_error(event).map(|status| format!("HTTP {status}")),
+    }
+}

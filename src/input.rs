@@ -1,0 +1,179 @@
+//! What the user names → files to look at, and what kind each one is.
+//!
+//! The kind is told by the first bytes, never by the name. Nothing here follows a link out of a
+//! folder or opens a device: the folders come from machines that are not trusted.
+
+use crate::chunk::{CHUNK_MAGIC, FILE_HEADER_SIZE, FILE_MAGIC, u32_at};
+use crate::problem::{Problem, ProblemKind};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use walkdir::WalkDir;
+
+/// A file to look at.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) file: PathBuf,
+    /// The path as the report prints it, with `/` between its parts.
+    pub(crate) name: String,
+    /// The path the user named, under which this file was found.
+    pub(crate) source: Arc<str>,
+    /// Whether the user named the file itself.
+    pub(crate) named: bool,
+}
+
+/// What a file is, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An event log.
+    Log {
+        /// It was copied while the event log service had it open.
+        dirty: bool,
+        /// The header's magic or checksum is wrong.
+        header_damaged: bool,
+    },
+    /// An archive or trace, by its common name.
+    Unsupported(&'static str),
+    /// Nothing there.
+    Empty,
+    /// Anything else.
+    Other,
+}
+
+/// The files under the paths, each once, in the order of their names whatever the order of the
+/// paths; and the paths that could not be looked at.
+pub(crate) fn find(paths: &[PathBuf]) -> (Vec<Candidate>, Vec<Problem>) {
+    let mut candidates = Vec::new();
+    let mut problems = Vec::new();
+    for path in paths {
+        let source: Arc<str> = display(path).into();
+        for entry in WalkDir::new(path).follow_root_links(true) {
+            match entry {
+                Err(error) => {
+                    let at = error.path().unwrap_or(path);
+                    let detail = match error.io_error() {
+                        Some(error) => plain(error),
+                        None => "a link that leads back into its own folder".to_owned(),
+                    };
+                    problems.push(problem(at, ProblemKind::Unreadable, detail));
+                }
+                Ok(entry) => {
+                    // A link that the user names is followed, one inside a folder is not.
+                    let named = entry.depth() == 0;
+                    let kind = match named {
+                        true => std::fs::metadata(entry.path()).map(|of| of.file_type()),
+                        false => Ok(entry.file_type()),
+                    };
+                    match kind {
+                        Ok(kind) if kind.is_dir() => {}
+                        Ok(kind) if kind.is_file() => candidates.push(Candidate {
+                            name: display(entry.path()),
+                            file: entry.into_path(),
+                            source: Arc::clone(&source),
+                            named,
+                        }),
+                        Ok(_) => problems.push(problem(
+                            entry.path(),
+                            ProblemKind::NotFollowed,
+                            "a link or device, not followed: name its target to read it".to_owned(),
+                        )),
+                        Err(error) => problems.push(problem(
+                            entry.path(),
+                            ProblemKind::Unreadable,
+                            plain(&error),
+                        )),
+                    }
+                }
+            }
+        }
+    }
+    // A file reached by two of the paths is read once.
+    candidates.sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
+    let mut seen = std::collections::HashSet::new();
+    candidates.retain(|candidate| {
+        let real = candidate.file.canonicalize();
+        seen.insert(real.unwrap_or_else(|_| candidate.file.clone()))
+    });
+    problems.sort();
+    problems.dedup();
+    (candidates, problems)
+}
+
+/// The kind of an open file, from its first bytes.
+pub(crate) fn kind(file: &File, size: u64) -> io::Result<Kind> {
+    let mut start = [0; FILE_HEADER_SIZE as usize + CHUNK_MAGIC.len()];
+    let length = read_at(file, &mut start, 0)?;
+    let start = start.get(..length).unwrap_or(&start);
+    if size == 0 {
+        return Ok(Kind::Empty);
+    }
+    let first_slot = start.get(FILE_HEADER_SIZE as usize..).unwrap_or(&[]);
+    if start.starts_with(FILE_MAGIC) {
+        let checksum = start.get(..120).map(crc32fast::hash);
+        return Ok(Kind::Log {
+            dirty: u32_at(start, 120).is_some_and(|flags| flags & 1 != 0),
+            header_damaged: checksum.is_none() || checksum != u32_at(start, 124),
+        });
+    }
+    // The header was overwritten, the chunks are still there.
+    if first_slot.starts_with(CHUNK_MAGIC) {
+        return Ok(Kind::Log {
+            dirty: false,
+            header_damaged: true,
+        });
+    }
+    Ok(match start {
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => Kind::Unsupported("zip archive"),
+        [b'M', b'S', b'C', b'F', ..] => Kind::Unsupported("cabinet archive"),
+        [0x1f, 0x8b, ..] => Kind::Unsupported("gzip archive"),
+        [b'7', b'z', 0xbc, 0xaf, ..] => Kind::Unsupported("7z archive"),
+        _ if start.get(257..262) == Some(b"ustar") => Kind::Unsupported("tar archive"),
+        _ => Kind::Other,
+    })
+}
+
+/// Reads at an offset until the buffer is full or the file ends; the file's own position is not
+/// used, so that threads can share the handle.
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        #[cfg(unix)]
+        let read = std::os::unix::fs::FileExt::read_at(file, rest, offset + done as u64);
+        #[cfg(windows)]
+        let read = std::os::windows::fs::FileExt::seek_read(file, rest, offset + done as u64);
+        match read {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// A path for people: `/` between the parts on every system.
+fn display(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    match std::path::MAIN_SEPARATOR {
+        '/' => text.into_owned(),
+        separator => text.replace(separator, "/"),
+    }
+}
+
+fn problem(path: &Path, kind: ProblemKind, detail: String) -> Problem {
+    Problem {
+        path: display(path),
+        offset: None,
+        kind,
+        detail,
+        lost_bytes: 0,
+    }
+}
+
+/// An I/O error without the number that the standard library adds.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let end = text.find(" (os error").unwrap_or(text.len());
+    text.get(..end).unwrap_or(&text).to_lowercase()
+}

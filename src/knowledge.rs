@@ -1,0 +1,248 @@
+//! Facts about events and codes, kept as data files beside this module and embedded.
+//!
+//! `knowledge/events.tsv` names every event of both providers and says what its fields hold: the
+//! providers reuse templates, so a field's name often lies (`Method` of event 1144 is the user
+//! name). `knowledge/codes.tsv` names codes, sorted so that a symbol is found without reading the
+//! whole table.
+
+use crate::event::Provider;
+use std::sync::LazyLock;
+
+const EVENTS: &str = include_str!("knowledge/events.tsv");
+const CODES: &str = include_str!("knowledge/codes.tsv");
+
+/// What is known of one event ID.
+#[derive(Debug)]
+pub struct EventInfo {
+    /// The provider that writes it.
+    pub provider: Provider,
+    /// Its event ID.
+    pub event_id: u32,
+    /// A short name.
+    pub name: &'static str,
+    roles: Vec<(&'static str, Role)>,
+}
+
+/// What a field holds, whatever its name says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// An NTSTATUS or HRESULT whose bit 31 says failure.
+    Status,
+    HttpStatus,
+    HttpMethod,
+    Url,
+    CorrelationId,
+    Upn,
+    CredentialType,
+    OauthError,
+    ServerText,
+    FaultCode,
+    FaultText,
+    Api,
+    /// A code of the token broker, in decimal.
+    WamCode,
+    Win32,
+    TransportError,
+    Message,
+    /// A token or another secret: masked as soon as it is read.
+    Secret,
+    /// Known, and of no use to a rule yet.
+    Other,
+}
+
+impl Role {
+    fn named(name: &str) -> Role {
+        match name {
+            "status" => Role::Status,
+            "http_status" => Role::HttpStatus,
+            "http_method" => Role::HttpMethod,
+            "url" => Role::Url,
+            "correlation_id" => Role::CorrelationId,
+            "upn" => Role::Upn,
+            "credential_type" => Role::CredentialType,
+            "oauth_error" => Role::OauthError,
+            "server_text" => Role::ServerText,
+            "fault_code" => Role::FaultCode,
+            "fault_text" => Role::FaultText,
+            "api" => Role::Api,
+            "wam_code" => Role::WamCode,
+            "win32" => Role::Win32,
+            "transport_error" => Role::TransportError,
+            "message" => Role::Message,
+            "secret" => Role::Secret,
+            _ => Role::Other,
+        }
+    }
+}
+
+impl EventInfo {
+    fn from_row(row: &'static str) -> Option<EventInfo> {
+        let mut columns = row.split('\t');
+        let provider = match columns.next()? {
+            "aad" => Provider::Aad,
+            _ => Provider::DeviceRegistration,
+        };
+        let event_id = columns.next()?.parse().ok()?;
+        // Level, channel, task, opcode and keywords stand in the record itself.
+        let name = columns.nth(5)?;
+        let roles = columns
+            .flat_map(|fields| fields.split(' '))
+            .filter_map(|field| {
+                let mut parts = field.split(':');
+                let name = parts.next()?;
+                Some((name, Role::named(parts.nth(1)?)))
+            })
+            .collect();
+        Some(EventInfo {
+            provider,
+            event_id,
+            name,
+            roles,
+        })
+    }
+
+    /// The fields that have a role, in the template's order.
+    pub(crate) fn fields(&self, role: Role) -> impl Iterator<Item = &'static str> {
+        self.roles
+            .iter()
+            .filter(move |(_, of)| *of == role)
+            .map(|(field, _)| *field)
+    }
+}
+
+static INFO: LazyLock<Vec<EventInfo>> = LazyLock::new(|| {
+    EVENTS
+        .lines()
+        .filter(|row| !row.starts_with('#'))
+        .filter_map(EventInfo::from_row)
+        .collect()
+});
+
+/// What is known of an event, if its ID is known.
+pub fn event_info(provider: Provider, event_id: u32) -> Option<&'static EventInfo> {
+    let rows: &'static [EventInfo] = &INFO;
+    rows.binary_search_by_key(&(provider, event_id), |row| (row.provider, row.event_id))
+        .ok()
+        .and_then(|at| rows.get(at))
+}
+
+/// The published symbol of a code in a space, such as `("winhttp", "12007")`.
+pub(crate) fn symbol(space: &str, code: &str) -> Option<&'static str> {
+    let mut rows: &'static str = CODES;
+    // Binary search over the bytes of the sorted table: a row is looked at, never the whole table.
+    while !rows.is_empty() {
+        let mut middle = rows.len() / 2;
+        while !rows.is_char_boundary(middle) {
+            middle -= 1;
+        }
+        let (before, after) = rows.split_at(middle);
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        let end = after.find('\n').map_or(rows.len(), |at| middle + at);
+        let row = rows.get(start..end)?;
+        let mut columns = row.splitn(3, '\t');
+        let key = (columns.next()?, columns.next().unwrap_or(""));
+        match key.cmp(&(space, code)) {
+            _ if row.starts_with('#') => rows = rows.get(end + 1..)?,
+            std::cmp::Ordering::Less => rows = rows.get(end + 1..)?,
+            std::cmp::Ordering::Greater => rows = rows.get(..start)?,
+            std::cmp::Ordering::Equal => return columns.next().filter(|symbol| *symbol != "-"),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
+        table
+            .lines()
+            .filter(|row| !row.starts_with('#'))
+            .map(|row| row.split('\t').collect())
+    }
+
+    #[test]
+    fn events_are_whole_sorted_and_unique() {
+        let known = rows(EVENTS).count();
+        assert_eq!(INFO.len(), known, "every row is read");
+        assert_eq!(known, 209 + 218, "both providers, every event");
+        assert!(INFO.is_sorted_by(|a, b| (a.provider, a.event_id) < (b.provider, b.event_id)));
+        for info in INFO.iter() {
+            assert!(
+                !info.name.is_empty() && info.name.chars().count() <= 60,
+                "{info:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_role_in_the_table_is_a_known_word() {
+        const WORDS: [&str; 29] = [
+            "status",
+            "http_status",
+            "http_method",
+            "url",
+            "correlation_id",
+            "upn",
+            "sid",
+            "credential_type",
+            "oauth_error",
+            "server_text",
+            "fault_code",
+            "fault_text",
+            "api",
+            "wam_code",
+            "win32",
+            "transport_error",
+            "message",
+            "secret",
+            "tenant_id",
+            "tenant_name",
+            "tenant_type",
+            "join_type",
+            "debug_output",
+            "adal_text",
+            "request_id",
+            "device_id",
+            "resource",
+            "client_id",
+            "domain",
+        ];
+        for row in rows(EVENTS) {
+            for field in row[8].split(' ').chain(row[9].split(' ')) {
+                if let Some(role) = field.split(':').nth(2) {
+                    assert!(
+                        WORDS.contains(&role) || ["key_name", "flag"].contains(&role),
+                        "{role}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn fields_whose_names_lie_are_mapped() {
+        let field = |id, role| event_info(Provider::Aad, id).unwrap().fields(role).next();
+        assert_eq!(field(1144, Role::Upn), Some("Method"));
+        assert_eq!(field(1144, Role::CorrelationId), None);
+        assert_eq!(field(1084, Role::CorrelationId), Some("Target"));
+        assert_eq!(field(1025, Role::HttpStatus), Some("value"));
+    }
+
+    #[test]
+    fn codes_are_sorted_and_each_row_is_found() {
+        let all: Vec<_> = rows(CODES).collect();
+        assert!(all.is_sorted_by(|a, b| (a[0], a[1]) < (b[0], b[1])));
+        for row in &all {
+            let expected = Some(row[2]).filter(|symbol| *symbol != "-");
+            assert_eq!(symbol(row[0], row[1]), expected, "{row:?}");
+        }
+        assert_eq!(
+            symbol("winhttp", "12007"),
+            Some("ERROR_WINHTTP_NAME_NOT_RESOLVED")
+        );
+        assert_eq!(symbol("winhttp", "12"), None);
+        assert_eq!(symbol("zzz", "1"), None);
+    }
+}

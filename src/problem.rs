@@ -1,0 +1,48 @@
+//! What could not be read, and why: data in the report, never an abort.
+
+use serde::Serialize;
+
+/// One thing that was not read, or was read in spite of damage.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The file as the report names it.
+    pub path: String,
+    /// Where in the file it starts, in bytes, if it is one place.
+    pub offset: Option<u64>,
+    /// What kind of problem.
+    pub kind: ProblemKind,
+    /// What was found, and what to do about it.
+    pub detail: String,
+    /// How many bytes could not be read because of it.
+    pub lost_bytes: u64,
+}
+
+/// Every kind of problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// It could not be opened or read.
+    Unreadable,
+    /// It was named on its own and is no event log.
+    NotALog,
+    /// An archive or trace that is not read.
+    Unsupported,
+    /// A link or a device inside a folder, which is not followed.
+    NotFollowed,
+    /// The file header is damaged; the chunks were read all the same.
+    DamagedHeader,
+    /// The file ends inside a chunk.
+    Truncated,
+    /// A slot holds neither a chunk nor nothing.
+    DamagedChunk,
+    /// A chunk's checksum disagrees; its readable records were read.
+    ChecksumMismatch,
+    /// Bytes inside a chunk in which no record could be made out.
+    DamagedRecords,
+    /// A record that could not be decoded.
+    UndecodableRecord,
+    /// The parser failed on a chunk, which was left out.
+    ParserFailure,
+}

@@ -1,0 +1,384 @@
+//! The records of a chunk, decoded by the evtx crate, as [`Event`]s.
+
+use crate::chunk::{Chunk, RECORD_HEADER_SIZE, RECORD_MAGIC, SMALLEST_RECORD, Span};
+use crate::event::{Data, Event, Level, Provider, guid};
+use crate::knowledge::Role;
+use crate::secret;
+use chrono::{DateTime, Utc};
+use evtx::{EvtxChunk, EvtxChunkHeader, ParserSettings};
+use quick_xml::events::{BytesStart, Event as Xml};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Where a chunk's header holds the offsets of the strings in it.
+const STRING_TABLE: std::ops::Range<usize> = 128..384;
+
+/// A decoded record of ours and where it stood.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    pub(crate) event: Event,
+    /// The record's number in the file. Differs from the event's record ID where the record was
+    /// written by another computer and forwarded.
+    pub(crate) number: u64,
+}
+
+/// A record that could not be decoded.
+pub(crate) struct Undecodable {
+    pub(crate) span: Span,
+    pub(crate) detail: String,
+}
+
+/// One `Arc` for each of the few names that all events of a log share.
+#[derive(Default)]
+pub(crate) struct Names(HashSet<Arc<str>>);
+
+impl Names {
+    fn get(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(name) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = name.into();
+        self.0.insert(Arc::clone(&new));
+        new
+    }
+}
+
+/// Decodes every record of the chunk and keeps those of the selected providers. `slot` is
+/// changed: what is no record is covered up, so that the evtx crate walks the same records as we.
+pub(crate) fn decode(
+    slot: &mut [u8],
+    chunk: &Chunk,
+    names: &mut Names,
+) -> (Vec<Decoded>, Vec<Undecodable>) {
+    let mut events = Vec::new();
+    let mut failed = Vec::new();
+    let header = header_for(slot, chunk);
+    let mut left: HashMap<usize, Span> = chunk.records.iter().map(|r| (r.start, *r)).collect();
+    let mut errors: HashMap<u64, String> = HashMap::new();
+    let mut general_error = None;
+
+    let settings = Arc::new(ParserSettings::new().indent(false));
+    let parsed = header
+        .as_ref()
+        .map(|header| EvtxChunk::new(slot, header, settings));
+    match parsed {
+        None => {}
+        Some(Err(error)) => general_error = Some(describe(&error)),
+        Some(Ok(mut parsed)) => {
+            for record in parsed.iter() {
+                let record = match record {
+                    Ok(record) => record,
+                    Err(evtx::err::EvtxError::FailedToParseRecord { record_id, source }) => {
+                        errors.insert(record_id, describe(&*source));
+                        continue;
+                    }
+                    Err(error) => {
+                        general_error = Some(describe(&error));
+                        continue;
+                    }
+                };
+                let start = record.binxml_offset as usize - RECORD_HEADER_SIZE;
+                let Some(span) = left.get(&start).copied() else {
+                    continue;
+                };
+                match record.into_xml() {
+                    Err(error) => {
+                        errors.insert(span.number, describe(&error));
+                    }
+                    Ok(xml) => {
+                        left.remove(&start);
+                        match event_from_xml(&xml.data, names) {
+                            Ok(Some(event)) => events.push(Decoded {
+                                event,
+                                number: span.number,
+                            }),
+                            Ok(None) => {}
+                            Err(detail) => failed.push(Undecodable { span, detail }),
+                        }
+                    }
+                }
+            }
+        }
+    }
+    failed.extend(left.into_values().map(|span| {
+        let detail = errors.get(&span.number).or(general_error.as_ref());
+        Undecodable {
+            span,
+            detail: detail.map_or_else(|| "not reached by the parser".to_owned(), String::clone),
+        }
+    }));
+    failed.sort_by_key(|undecodable| undecodable.span.start);
+    (events, failed)
+}
+
+/// The chunk's header with the live part that we walked, after everything in it that is no record
+/// was covered by an empty record that reaches to the next one.
+fn header_for(slot: &mut [u8], chunk: &Chunk) -> Option<EvtxChunkHeader> {
+    // The table of strings only saves time, and a damaged one fails the whole chunk: names are
+    // read where they stand.
+    if let Some(table) = slot.get_mut(STRING_TABLE) {
+        table.fill(0);
+    }
+    let mut header = EvtxChunkHeader::from_bytes(slot).ok()?;
+    let mut at = crate::chunk::CHUNK_HEADER_SIZE;
+    let mut before: Option<Span> = None;
+    for record in &chunk.records {
+        let gap = record.start.checked_sub(at)?;
+        match before {
+            _ if gap == 0 => {}
+            // Too small for a record of its own: the record before grows over it.
+            Some(before) if gap < SMALLEST_RECORD => {
+                let size = (record.start - before.start) as u32;
+                put(slot, before.start + 4, &size.to_le_bytes());
+            }
+            // Nothing fits before the first record: the parser finds it by itself.
+            None if gap < SMALLEST_RECORD => {}
+            _ => {
+                put(slot, at, RECORD_MAGIC);
+                put(slot, at + 4, &(gap as u32).to_le_bytes());
+                // A lone end-of-stream token.
+                put(slot, at + RECORD_HEADER_SIZE, &[0]);
+            }
+        }
+        at = record.end;
+        before = Some(*record);
+    }
+    header.free_space_offset = at as u32;
+    // The parser stops at this ID; the free space alone says where the records end.
+    header.last_event_record_id = u64::MAX;
+    Some(header)
+}
+
+fn put(slot: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(place) = slot.get_mut(at..at + bytes.len()) {
+        place.copy_from_slice(bytes);
+    }
+}
+
+/// The error and what caused it, in one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text.replace(['\r', '\n'], " ")
+}
+
+/// An event out of a record's XML; nothing if another provider wrote it.
+fn event_from_xml(xml: &str, names: &mut Names) -> Result<Option<Event>, String> {
+    let mut fields = Fields::default();
+    let mut reader = quick_xml::Reader::from_str(xml);
+    let mut path: Vec<String> = Vec::new();
+    let mut text = String::new();
+    let mut data: Vec<(String, String)> = Vec::new();
+    loop {
+        match reader.read_event() {
+            Ok(Xml::Start(element)) => {
+                let name = element.local_name().as_ref().to_owned();
+                fields.attributes(&name, &element, path.len());
+                if path.len() == 2 && is_payload(&path) {
+                    data.push((field_name(&name, &element), String::new()));
+                }
+                text.clear();
+                path.push(name);
+            }
+            Ok(Xml::Empty(element)) => {
+                let name = element.local_name().as_ref().to_owned();
+                fields.attributes(&name, &element, path.len());
+                if path.len() == 2 && is_payload(&path) {
+                    data.push((field_name(&name, &element), String::new()));
+                }
+            }
+            Ok(Xml::Text(part)) => text.push_str(&part),
+            Ok(Xml::CData(part)) => text.push_str(&part),
+            Ok(Xml::GeneralRef(entity)) => push_entity(&mut text, &entity),
+            Ok(Xml::End(_)) => {
+                let depth = path.len();
+                if is_payload(&path) && depth >= 3 {
+                    // Deeper elements of a payload are one value: the field's.
+                    if let Some((_, value)) = data.last_mut() {
+                        value.push_str(&text);
+                    }
+                } else if depth == 3 && path.get(1).is_some_and(|p| p == "System") {
+                    fields.system(path.last().map_or("", |name| name), &text);
+                }
+                text.clear();
+                path.pop();
+                // The System part comes first: what another provider wrote is not read on.
+                if depth == 2 && fields.provider_seen && fields.provider.is_none() {
+                    return Ok(None);
+                }
+            }
+            Ok(Xml::Eof) => break,
+            Ok(_) => {}
+            Err(error) => return Err(format!("the record's XML is broken: {error}")),
+        }
+    }
+    let Some(provider) = fields.provider else {
+        return Ok(None);
+    };
+    fields.into_event(provider, data, names).map(Some)
+}
+
+/// Whether we are inside `Event/EventData`, or `Event/UserData` as a forwarder may write it.
+fn is_payload(path: &[String]) -> bool {
+    path.get(1)
+        .is_some_and(|part| part == "EventData" || part == "UserData")
+}
+
+/// A value's name: `<Data Name="…">`, else the element's own.
+fn field_name(element_name: &str, element: &BytesStart<'_>) -> String {
+    attribute(element, "Name").unwrap_or_else(|| element_name.to_owned())
+}
+
+fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
+    let attribute = element.try_get_attribute(name).ok()??;
+    let value = quick_xml::escape::unescape(&attribute.value).ok()?;
+    Some(value.into_owned())
+}
+
+/// Resolves `&lt;`, `&#10;` and kin; an entity it does not know stays as it stands.
+pub(crate) fn push_entity(text: &mut String, entity: &quick_xml::events::BytesRef<'_>) {
+    if let Ok(Some(character)) = entity.resolve_char_ref() {
+        text.push(character);
+    } else if let Some(resolved) = quick_xml::escape::resolve_predefined_entity(entity) {
+        text.push_str(resolved);
+    } else {
+        text.push('&');
+        text.push_str(entity);
+        text.push(';');
+    }
+}
+
+/// The System part of an event, as far as it was read.
+#[derive(Default)]
+struct Fields {
+    provider_seen: bool,
+    provider: Option<Provider>,
+    event_id: Option<u32>,
+    version: u8,
+    level: u8,
+    task: u32,
+    opcode: u8,
+    keywords: u64,
+    time: Option<DateTime<Utc>>,
+    record_id: Option<u64>,
+    activity_id: Option<String>,
+    process_id: Option<u32>,
+    thread_id: Option<u32>,
+    channel: String,
+    computer: String,
+    user_sid: Option<String>,
+}
+
+impl Fields {
+    fn attributes(&mut self, name: &str, element: &BytesStart<'_>, depth: usize) {
+        if depth != 2 {
+            return;
+        }
+        let get = |attribute_name| attribute(element, attribute_name);
+        match name {
+            "Provider" => {
+                self.provider_seen = true;
+                let name = get("Name");
+                let id = get("Guid").as_deref().and_then(guid);
+                // The GUID speaks where the name was lost.
+                self.provider = Provider::ALL.into_iter().find(|provider| match &name {
+                    Some(name) if !name.is_empty() => name == provider.name(),
+                    _ => id == Some(provider.guid()),
+                });
+            }
+            "TimeCreated" => {
+                self.time = get("SystemTime")
+                    .and_then(|time| DateTime::parse_from_rfc3339(&time).ok())
+                    .map(|time| time.to_utc());
+            }
+            "Correlation" => self.activity_id = get("ActivityID"),
+            "Execution" => {
+                self.process_id = get("ProcessID").and_then(|id| id.parse().ok());
+                self.thread_id = get("ThreadID").and_then(|id| id.parse().ok());
+            }
+            "Security" => self.user_sid = get("UserID").filter(|sid| !sid.is_empty()),
+            _ => {}
+        }
+    }
+
+    fn system(&mut self, name: &str, text: &str) {
+        match name {
+            "EventID" => self.event_id = text.trim().parse().ok(),
+            "Version" => self.version = text.parse().unwrap_or(0),
+            "Level" => self.level = text.parse().unwrap_or(0),
+            "Task" => self.task = text.parse().unwrap_or(0),
+            "Opcode" => self.opcode = text.parse().unwrap_or(0),
+            "Keywords" => {
+                let hex = text.trim_start_matches("0x");
+                self.keywords = u64::from_str_radix(hex, 16).unwrap_or(0);
+            }
+            "EventRecordID" => self.record_id = text.parse().ok(),
+            "Channel" => self.channel = text.to_owned(),
+            "Computer" => self.computer = text.to_owned(),
+            _ => {}
+        }
+    }
+
+    fn into_event(
+        self,
+        provider: Provider,
+        fields: Vec<(String, String)>,
+        names: &mut Names,
+    ) -> Result<Event, String> {
+        let mut event = Event {
+            time: self.time.ok_or("the record has no readable time")?,
+            computer: names.get(&self.computer),
+            provider,
+            channel: names.get(&self.channel),
+            event_id: self.event_id.ok_or("the record has no event ID")?,
+            version: self.version,
+            level: Level::from_number(self.level),
+            task: self.task,
+            opcode: self.opcode,
+            keywords: self.keywords,
+            record_id: self.record_id.ok_or("the record has no record ID")?,
+            // Process 0 is idle: exports write it where the number was lost.
+            process_id: self.process_id.filter(|id| *id != 0),
+            thread_id: self.thread_id,
+            activity_id: self.activity_id.as_deref().and_then(guid),
+            user_sid: self.user_sid.map(|sid| names.get(&sid)),
+            data: Data::with_capacity(fields.len()),
+        };
+        for (name, value) in fields {
+            let mut key = names.get(&name);
+            let mut count = 1;
+            while event.data.contains_key(&key) {
+                count += 1;
+                key = names.get(&format!("{name}#{count}"));
+            }
+            event.data.insert(key, value.into());
+        }
+        mask_secrets(&mut event);
+        Ok(event)
+    }
+}
+
+fn mask_secrets(event: &mut Event) {
+    for field in event
+        .info()
+        .into_iter()
+        .flat_map(|info| info.fields(Role::Secret))
+    {
+        if let Some(value) = event.data.get_mut(field).filter(|value| !value.is_empty()) {
+            *value = secret::MASK.into();
+        }
+    }
+    for value in event.data.values_mut() {
+        if let std::borrow::Cow::Owned(masked) = secret::mask(value) {
+            *value = masked.into();
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! Inputs → the machines' events: the only place that knows threads and files.
+//!
+//! Work is cut into stretches of a few megabytes across files, so that one large log and many
+//! small ones both keep every core busy. Each worker holds one chunk at a time; what stays is the
+//! selected events.
+
+use crate::chunk::{self, CHUNK_HEADER_SIZE, CHUNK_SIZE, Chunk, FILE_HEADER_SIZE, Slot};
+use crate::input::{self, Candidate, Kind};
+use crate::machine::{self, Machine};
+use crate::problem::{Problem, ProblemKind};
+use crate::record::{self, Decoded, Names};
+use crate::select;
+use rayon::prelude::*;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Slots that are read in one go by one thread: 8 MiB.
+const STRETCH: u64 = 128;
+
+/// How to scan.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// Worker threads; as many as there are cores if it is 0.
+    pub threads: usize,
+}
+
+impl Options {
+    /// Sets the number of worker threads.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Options {
+        self.threads = threads;
+        self
+    }
+}
+
+/// Why nothing could be concluded at all. What went wrong beside good input is a
+/// [`Problem`] in the result instead.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A single input, and it could not be read.
+    #[error("{}: {detail}", path.display())]
+    Unreadable {
+        /// The input.
+        path: PathBuf,
+        /// Where in the file reading failed, in bytes.
+        offset: Option<u64>,
+        /// What went wrong, and what to do about it.
+        detail: String,
+    },
+    /// Several inputs, and not one event log in them.
+    #[error("no event log was found in {count} inputs; the first of them, {}: {detail}", path.display())]
+    NothingToRead {
+        /// The first input.
+        path: PathBuf,
+        /// How many inputs there were.
+        count: usize,
+        /// What was wrong with the first.
+        detail: String,
+    },
+    /// The worker threads could not be started.
+    #[error("cannot start {threads} worker threads: {detail}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system said.
+        detail: String,
+    },
+}
+
+/// Everything that was read.
+#[derive(Debug)]
+pub struct Scan {
+    /// The machines, by name.
+    pub machines: Vec<Machine>,
+    /// Problems that no machine can be named for.
+    pub problems: Vec<Problem>,
+    /// Number of logs.
+    pub logs: u64,
+    /// Size of the logs, in bytes.
+    pub bytes: u64,
+    /// Records seen, ours and others.
+    pub records_read: u64,
+    /// Selected events that several logs held: those beyond the first.
+    pub duplicates: u64,
+    /// Files in folders that are no event logs.
+    pub other_files: u64,
+}
+
+/// A log that was read.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) path: String,
+    pub(crate) source: Arc<str>,
+    pub(crate) bytes: u64,
+    pub(crate) dirty: bool,
+    pub(crate) records: u64,
+    pub(crate) chunks_damaged: u64,
+    pub(crate) events: Vec<Decoded>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Reads every event log among the files and folders named and sorts the events by machine.
+///
+/// # Errors
+///
+/// If there is not one event log among them, or the threads cannot be started.
+pub fn scan(paths: &[PathBuf], options: Options) -> Result<Scan, Error> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads)
+        .build()
+        .map_err(|error| Error::Threads {
+            threads: options.threads,
+            detail: error.to_string(),
+        })?;
+    pool.install(|| scan_in_pool(paths))
+}
+
+fn scan_in_pool(paths: &[PathBuf]) -> Result<Scan, Error> {
+    let (candidates, mut problems) = input::find(paths);
+    let opened: Vec<Opened> = candidates.into_par_iter().map(open).collect();
+
+    let mut logs: Vec<Log> = Vec::new();
+    let mut stretches: Vec<(usize, PathBuf, u64, u64)> = Vec::new();
+    let mut other_files = 0;
+    for opened in opened {
+        match opened {
+            Opened::Log(log, file) => {
+                let slots = log
+                    .bytes
+                    .saturating_sub(FILE_HEADER_SIZE)
+                    .div_ceil(CHUNK_SIZE as u64);
+                for first in (0..slots).step_by(STRETCH as usize) {
+                    stretches.push((logs.len(), file.clone(), first, slots.min(first + STRETCH)));
+                }
+                logs.push(log);
+            }
+            Opened::Other => other_files += 1,
+            Opened::Problem(problem) => problems.push(problem),
+        }
+    }
+    if logs.is_empty() {
+        problems.sort();
+        return Err(nothing_to_read(paths, &problems));
+    }
+    let names: Vec<&str> = logs.iter().map(|log| log.path.as_str()).collect();
+    let parts: Vec<(usize, Part)> = stretches
+        .par_iter()
+        .map(|(log, file, first, end)| {
+            let name = names.get(*log).copied().unwrap_or("");
+            (*log, read_stretch(file, name, *first, *end))
+        })
+        .collect();
+    for (log, part) in parts {
+        if let Some(log) = logs.get_mut(log) {
+            log.records += part.records;
+            log.chunks_damaged += part.chunks_damaged;
+            log.events.extend(part.events);
+            log.problems.extend(part.problems);
+        }
+    }
+    Ok(machine::sort_by_machine(logs, problems, other_files))
+}
+
+fn nothing_to_read(paths: &[PathBuf], problems: &[Problem]) -> Error {
+    let path = paths.first().cloned().unwrap_or_default();
+    let first = problems.first();
+    let detail = match first {
+        Some(problem) if paths.len() == 1 && Path::new(&problem.path) != path => {
+            format!("{} ({})", problem.detail, problem.path)
+        }
+        Some(problem) => problem.detail.clone(),
+        None => "there is no event log (.evtx) in it".to_owned(),
+    };
+    match paths.len() {
+        0 | 1 => Error::Unreadable {
+            path,
+            offset: first.and_then(|problem| problem.offset),
+            detail,
+        },
+        count => Error::NothingToRead {
+            path: first.map_or(path, |problem| PathBuf::from(&problem.path)),
+            count,
+            detail,
+        },
+    }
+}
+
+enum Opened {
+    Log(Log, PathBuf),
+    Other,
+    Problem(Problem),
+}
+
+fn open(candidate: Candidate) -> Opened {
+    let problem = |kind, detail: String| {
+        Opened::Problem(Problem {
+            path: candidate.name.clone(),
+            offset: None,
+            kind,
+            detail,
+            lost_bytes: 0,
+        })
+    };
+    let opened = File::open(&candidate.file).and_then(|file| {
+        let size = file.metadata()?.len();
+        Ok((input::kind(&file, size)?, size))
+    });
+    match opened {
+        Err(error) => problem(ProblemKind::Unreadable, input::plain(&error)),
+        Ok((Kind::Unsupported(what), _)) => problem(
+            ProblemKind::Unsupported,
+            format!("a {what}, which is not read: unpack it and name the folder"),
+        ),
+        Ok((Kind::Empty, _)) if candidate.named => {
+            problem(ProblemKind::NotALog, "the file is empty".to_owned())
+        }
+        Ok((Kind::Other, _)) if candidate.named => problem(
+            ProblemKind::NotALog,
+            "not an event log: it starts with neither ElfFile nor a chunk".to_owned(),
+        ),
+        Ok((Kind::Empty | Kind::Other, _)) => Opened::Other,
+        Ok((
+            Kind::Log {
+                dirty,
+                header_damaged,
+            },
+            bytes,
+        )) => {
+            let mut problems = Vec::new();
+            if header_damaged {
+                problems.push(Problem {
+                    path: candidate.name.clone(),
+                    offset: Some(0),
+                    kind: ProblemKind::DamagedHeader,
+                    detail: "the file header's checksum disagrees; the chunks were read anyway"
+                        .to_owned(),
+                    lost_bytes: 0,
+                });
+            }
+            let log = Log {
+                path: candidate.name,
+                source: candidate.source,
+                bytes,
+                dirty,
+                records: 0,
+                chunks_damaged: 0,
+                events: Vec::new(),
+                problems,
+            };
+            Opened::Log(log, candidate.file)
+        }
+    }
+}
+
+/// What a stretch of a log held.
+#[derive(Default)]
+struct Part {
+    records: u64,
+    chunks_damaged: u64,
+    events: Vec<Decoded>,
+    problems: Vec<Problem>,
+}
+
+fn read_stretch(file: &Path, name: &str, first: u64, end: u64) -> Part {
+    let mut part = Part::default();
+    let mut names = Names::default();
+    let mut buffer = vec![0; CHUNK_SIZE];
+    let file = match File::open(file) {
+        Ok(file) => file,
+        Err(error) => {
+            part.problem(
+                name,
+                offset_of(first),
+                ProblemKind::Unreadable,
+                input::plain(&error),
+                0,
+            );
+            return part;
+        }
+    };
+    for slot in first..end {
+        let offset = offset_of(slot);
+        match input::read_at(&file, &mut buffer, offset) {
+            Err(error) => {
+                let detail = input::plain(&error);
+                part.problem(
+                    name,
+                    offset,
+                    ProblemKind::Unreadable,
+                    detail,
+                    CHUNK_SIZE as u64,
+                );
+            }
+            Ok(length) => {
+                if let Some(slot) = buffer.get_mut(..length) {
+                    part.read_slot(slot, name, offset, &mut names);
+                }
+            }
+        }
+    }
+    part
+}
+
+fn offset_of(slot: u64) -> u64 {
+    FILE_HEADER_SIZE + slot * CHUNK_SIZE as u64
+}
+
+impl Part {
+    fn problem(&mut self, path: &str, offset: u64, kind: ProblemKind, detail: String, lost: u64) {
+        self.problems.push(Problem {
+            path: path.to_owned(),
+            offset: Some(offset),
+            kind,
+            detail,
+            lost_bytes: lost,
+        });
+    }
+
+    fn read_slot(&mut self, slot: &mut [u8], name: &str, offset: u64, names: &mut Names) {
+        let size = slot.len() as u64;
+        let chunk = match chunk::read(slot) {
+            Slot::Empty => return,
+            Slot::Damaged => {
+                self.chunks_damaged += 1;
+                let detail = "neither a chunk nor an unused slot: its records are lost".to_owned();
+                self.problem(name, offset, ProblemKind::DamagedChunk, detail, size);
+                return;
+            }
+            Slot::Chunk(chunk) => chunk,
+        };
+        if slot.len() < CHUNK_SIZE {
+            let detail = format!(
+                "the file ends {} bytes short of a chunk",
+                CHUNK_SIZE - slot.len()
+            );
+            let missing = (CHUNK_SIZE - slot.len()) as u64;
+            self.problem(name, offset + size, ProblemKind::Truncated, detail, missing);
+        }
+        self.records += chunk.records.len() as u64;
+        if chunk.checksum_wrong {
+            let detail = "the chunk's checksum disagrees; its readable records were read";
+            self.problem(
+                name,
+                offset,
+                ProblemKind::ChecksumMismatch,
+                detail.to_owned(),
+                0,
+            );
+        }
+        for gap in &chunk.gaps {
+            let at = offset + gap.start as u64;
+            let detail = "no record can be made out here".to_owned();
+            self.problem(
+                name,
+                at,
+                ProblemKind::DamagedRecords,
+                detail,
+                gap.len() as u64,
+            );
+        }
+        if chunk.checksum_wrong || !chunk.gaps.is_empty() {
+            self.chunks_damaged += 1;
+        }
+        let live = slot.get(CHUNK_HEADER_SIZE..chunk.end).unwrap_or(&[]);
+        if !chunk.records.is_empty() && select::may_be_ours(live) {
+            self.decode(slot, &chunk, name, offset, names);
+        }
+    }
+
+    fn decode(
+        &mut self,
+        slot: &mut [u8],
+        chunk: &Chunk,
+        name: &str,
+        offset: u64,
+        names: &mut Names,
+    ) {
+        // The parser is someone else's code on hostile bytes: if it panics, the chunk is lost and
+        // said so, and the rest is read.
+        let decoded = catch_unwind(AssertUnwindSafe(|| record::decode(slot, chunk, names)));
+        match decoded {
+            Ok((events, undecodable)) => {
+                self.events.extend(events);
+                for record in undecodable {
+                    let at = offset + record.span.start as u64;
+                    let detail = format!("record {}: {}", record.span.number, record.detail);
+                    let lost = (record.span.end - record.span.start) as u64;
+                    self.problem(name, at, ProblemKind::UndecodableRecord, detail, lost);
+                }
+            }
+            Err(_) => {
+                let detail = "the parser failed on this chunk".to_owned();
+                self.problem(
+                    name,
+                    offset,
+                    ProblemKind::ParserFailure,
+                    detail,
+                    slot.len() as u64,
+                );
+            }
+        }
+    }
+}

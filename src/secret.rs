@@ -1,0 +1,160 @@
+//! Tokens and passwords in log text are replaced by a mask as soon as a record is decoded, so that
+//! no later step can print them.
+
+use std::borrow::Cow;
+
+/// What stands in the place of a secret.
+pub(crate) const MASK: &str = "[masked]";
+
+/// Names that announce a secret in query strings, forms, JSON and headers.
+const NAMES: [&str; 12] = [
+    "access_token",
+    "refresh_token",
+    "id_token",
+    "client_assertion",
+    "assertion",
+    "client_secret",
+    "password",
+    "passwd",
+    "session_key",
+    "authorization",
+    "bearer",
+    "x-ms-refreshtokencredential",
+];
+
+/// The shortest run of token characters that is taken for an opaque token. Identifiers in these
+/// logs (GUIDs, SIDs, thumbprints, correlation IDs) are shorter; tokens have hundreds.
+const OPAQUE_TOKEN: usize = 128;
+
+/// The shortest JSON Web Token worth masking: `eyJ` begins every one of them.
+const WEB_TOKEN: usize = 20;
+
+/// The text with every token in it masked.
+pub(crate) fn mask(text: &str) -> Cow<'_, str> {
+    let mut spans: Vec<(usize, usize)> = Vec::new();
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let run = token_run(rest);
+        let token = rest.get(..run).unwrap_or("");
+        if run == 0 {
+            at += rest.chars().next().map_or(1, char::len_utf8);
+            continue;
+        }
+        if is_token(token) {
+            spans.push((at, at + run));
+        } else if let Some((start, end)) = announced(rest, run) {
+            spans.push((at + start, at + end));
+            at += end;
+            continue;
+        }
+        at += run;
+    }
+    if spans.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut masked = String::with_capacity(text.len());
+    let mut done = 0;
+    for (start, end) in spans {
+        masked.push_str(text.get(done..start).unwrap_or(""));
+        masked.push_str(MASK);
+        done = end;
+    }
+    masked.push_str(text.get(done..).unwrap_or(""));
+    Cow::Owned(masked)
+}
+
+/// The length of the run of characters that tokens are made of.
+fn token_run(text: &str) -> usize {
+    text.bytes()
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'~'))
+        .count()
+}
+
+fn is_token(run: &str) -> bool {
+    if run.len() >= WEB_TOKEN && run.starts_with("eyJ") {
+        return true;
+    }
+    let has = |of: fn(&u8) -> bool| run.as_bytes().iter().any(of);
+    run.len() >= OPAQUE_TOKEN
+        && has(u8::is_ascii_digit)
+        && has(u8::is_ascii_lowercase)
+        && has(u8::is_ascii_uppercase)
+}
+
+/// Where the value stands that a name at the start of the text announces (`password=…`,
+/// `"refresh_token":"…"`, `Bearer …`). `name_end` is where the name ends.
+fn announced(text: &str, name_end: usize) -> Option<(usize, usize)> {
+    let name = text.get(..name_end)?;
+    if !NAMES.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
+        return None;
+    }
+    let bearer = name.eq_ignore_ascii_case("bearer");
+    let rest = text.get(name_end..)?;
+    let value = rest.trim_start_matches(['"', '\'', ' ']);
+    let value = match value.strip_prefix([':', '=']) {
+        Some(value) => value.trim_start_matches(['"', '\'', ' ']),
+        // A name in running text announces nothing: "the password is wrong".
+        None if bearer && rest.starts_with(' ') => value,
+        None => return None,
+    };
+    // "Authorization: Bearer …" names the scheme first.
+    let value = match value.get(..7) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("bearer ") => value.get(7..)?,
+        _ => value,
+    };
+    let end = value
+        .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '&' | ',' | ';' | '<' | '}'))
+        .unwrap_or(value.len());
+    // "token password: wrong." is prose; a bearer token is long.
+    if end == 0 || bearer && end < WEB_TOKEN {
+        return None;
+    }
+    let start = text.len() - value.len();
+    Some((start, start + end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mask;
+
+    #[test]
+    fn tokens_are_masked_wherever_they_stand() {
+        let jwt = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJhdWQiOiIxIn0.c2ln";
+        for (text, masked) in [
+            (format!("got {jwt} back"), "got [masked] back".to_owned()),
+            (
+                format!("Authorization: Bearer {jwt}"),
+                "Authorization: Bearer [masked]".to_owned(),
+            ),
+            (
+                "?password=Hunter2&x=1".to_owned(),
+                "?password=[masked]&x=1".to_owned(),
+            ),
+            (
+                r#"{"refresh_token":"0.AXoA","x":1}"#.to_owned(),
+                r#"{"refresh_token":"[masked]","x":1}"#.to_owned(),
+            ),
+            (
+                r#"{"access_token" : "abc"}"#.to_owned(),
+                r#"{"access_token" : "[masked]"}"#.to_owned(),
+            ),
+            ("aB3".repeat(60), "[masked]".to_owned()),
+        ] {
+            assert_eq!(mask(&text), masked);
+        }
+    }
+
+    #[test]
+    fn evidence_stays() {
+        for text in [
+            "AADSTS50126: Error validating credentials due to invalid username or password.",
+            "https://login.microsoftonline.com/0a1b2c3d-0000-1111-2222-333344445555/oauth2/token",
+            "Correlation ID: 0a1b2c3d-0000-1111-2222-333344445555",
+            "S-1-12-1-1234567890-1234567890-1234567890-1234567890",
+            "the password is wrong, and the bearer of it too",
+            "Größe 12 – naïve",
+        ] {
+            assert_eq!(mask(text), text);
+        }
+    }
+}
