@@ -60,10 +60,33 @@ pub(crate) mod id {
     pub(crate) const ENTERPRISE_REFRESH_DIAGNOSTIC: u32 = 1253;
 
     /// User Device Registration.
+    pub(crate) const REGISTRATION_STEPS: std::ops::RangeInclusive<u32> = 100..=106;
+    pub(crate) const JOIN_COMPLETED: u32 = 105;
+    pub(crate) const POST_JOIN_COMPLETED: u32 = 106;
+    pub(crate) const REGISTRATION_CLEARED: u32 = 110;
+    pub(crate) const REGISTRATION_ERRORS: std::ops::RangeInclusive<u32> = 200..=206;
+    pub(crate) const REGISTRATION_DETAILS: std::ops::RangeInclusive<u32> = 200..=256;
     pub(crate) const DISCOVERY_FAILED: u32 = 201;
+    pub(crate) const JOIN_REQUEST_FAILED: u32 = 202;
     pub(crate) const JOIN_RESPONSE_FAILED: u32 = 204;
     pub(crate) const COMPUTER_NAME_UNREADABLE: u32 = 220;
-    pub(crate) const REGISTRATION_FAILURES: std::ops::RangeInclusive<u32> = 303..=309;
+    pub(crate) const JOIN_FAILED: u32 = 304;
+    pub(crate) const AUTHENTICATION_FAILED: u32 = 305;
+    pub(crate) const JOIN_SUCCEEDED: u32 = 306;
+    pub(crate) const AD_LOOKUP_FAILED: u32 = 307;
+    pub(crate) const SERVICE_DISCOVERY_FAILED: u32 = 309;
+    pub(crate) const PRE_CHECK: u32 = 331;
+    pub(crate) const NOT_SYSTEM: u32 = 333;
+    pub(crate) const NO_DOMAIN_CONTROLLER: u32 = 334;
+    pub(crate) const ALREADY_JOINED: u32 = 335;
+    pub(crate) const PROXY_SEARCH: std::ops::RangeInclusive<u32> = 336..=341;
+    pub(crate) const SERVICE_MESSAGE: u32 = 369;
+    pub(crate) const UNREGISTERED: u32 = 371;
+    pub(crate) const KERBEROS_FAILED: u32 = 420;
+    pub(crate) const TASK_TRIGGERED: u32 = 4096;
+    /// The plug-in's complaints about the device's certificate.
+    pub(crate) const DEVICE_KEY_ERROR: u32 = 1152;
+    pub(crate) const DEVICE_CERTIFICATE_MISSING: u32 = 1153;
 }
 
 /// The task of the sign-in plug-in's own events; the token broker and its helpers have others.
@@ -177,6 +200,11 @@ impl Event {
     /// Whether it is this event of the AAD provider.
     pub(crate) fn is(&self, event_id: u32) -> bool {
         self.event_id == event_id && self.provider == Provider::Aad
+    }
+
+    /// Its event ID, if device registration wrote it.
+    pub(crate) fn registration_id(&self) -> Option<u32> {
+        (self.provider == Provider::DeviceRegistration).then_some(self.event_id)
     }
 
     /// Whether the sign-in plug-in itself wrote it, as opposed to the token broker.

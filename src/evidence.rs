@@ -38,7 +38,7 @@ pub(crate) fn reports_failure(event: &Event) -> bool {
 
 /// The Win32 error of a 220 that means that the computer object in AD could not be read. Other
 /// name formats are about the local host name.
-fn computer_object_unreadable(event: &Event) -> Option<u32> {
+pub(crate) fn computer_object_unreadable(event: &Event) -> Option<u32> {
     let format = event.data.get("Format")?;
     (event.event_id == id::COMPUTER_NAME_UNREADABLE && &**format == "NameFullyQualifiedDN")
         .then(|| event.number(Role::Win32))
@@ -581,8 +581,15 @@ pub fn telling_code(event: &Event) -> Option<String> {
     if event.provider == Provider::DeviceRegistration {
         let exits = matches!(
             event.event_id,
-            id::DISCOVERY_FAILED | id::JOIN_RESPONSE_FAILED
-        ) || id::REGISTRATION_FAILURES.contains(&event.event_id);
+            id::DISCOVERY_FAILED
+                | id::JOIN_REQUEST_FAILED
+                | id::JOIN_RESPONSE_FAILED
+                | id::JOIN_FAILED
+                | id::AUTHENTICATION_FAILED
+                | id::AD_LOOKUP_FAILED
+                | id::SERVICE_DISCOVERY_FAILED
+                | id::KERBEROS_FAILED
+        ) || id::REGISTRATION_ERRORS.contains(&event.event_id);
         return match computer_object_unreadable(event) {
             Some(error) => Some(error.to_string()),
             None => exits

@@ -44,6 +44,14 @@ pub(crate) enum Role {
     Win32,
     TransportError,
     Message,
+    /// The `key: value` block of device registration.
+    DebugOutput,
+    /// What the token library said.
+    AdalText,
+    TenantName,
+    TenantType,
+    JoinType,
+    RequestId,
     /// A token or another secret: masked as soon as it is read.
     Secret,
     /// Known, and of no use to a rule yet.
@@ -69,6 +77,12 @@ impl Role {
             "win32" => Role::Win32,
             "transport_error" => Role::TransportError,
             "message" => Role::Message,
+            "debug_output" => Role::DebugOutput,
+            "adal_text" => Role::AdalText,
+            "tenant_name" => Role::TenantName,
+            "tenant_type" => Role::TenantType,
+            "join_type" => Role::JoinType,
+            "request_id" => Role::RequestId,
             "secret" => Role::Secret,
             _ => Role::Other,
         }

@@ -42,8 +42,10 @@
     )
 )]
 
+pub mod analysis;
 mod chunk;
 pub mod code;
+pub mod drs;
 pub mod event;
 pub mod evidence;
 mod input;
@@ -51,9 +53,11 @@ pub mod knowledge;
 pub mod machine;
 pub mod problem;
 mod record;
+pub mod registration;
 pub mod report;
 pub mod scan;
 mod secret;
 mod select;
+pub mod state;
 mod terminal;
 pub mod window;

@@ -6,13 +6,11 @@
 //!
 //! Times are RFC 3339 in UTC with 7 digits, codes are `0x` and 8 lower-case digits.
 
+use crate::analysis::{self, Analysis};
 use crate::code::Code;
-use crate::event::{Data, Event, Level};
-use crate::evidence::{self, DecisiveKind};
-use crate::machine::Machine;
-use crate::problem::{Problem, ProblemKind};
+use crate::event::Data;
+use crate::problem::ProblemKind;
 use crate::scan::Scan;
-use crate::window::{self, Analysis, Edge, Operation, Outcome, Prt, Via, Window};
 use chrono::{DateTime, Timelike, Utc};
 #[cfg(feature = "cli")]
 use schemars::JsonSchema;
@@ -20,8 +18,12 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 use uuid::Uuid;
 
+mod build;
 pub mod json;
 pub mod text;
+mod words;
+
+pub use words::*;
 
 /// Everything that is known, for one run of the program.
 #[derive(Debug, Serialize)]
@@ -83,9 +85,9 @@ pub struct Totals {
     pub windows: u64,
     /// Windows that failed.
     pub windows_failed: u64,
-    /// Registration runs. Not built yet.
+    /// Registration runs of any outcome.
     pub registrations: u64,
-    /// Registration runs that failed. Not built yet.
+    /// Registration runs that failed.
     pub registrations_failed: u64,
     /// Problems, of machines and others.
     pub problems: u64,
@@ -112,18 +114,18 @@ pub struct MachineReport<'a> {
     pub logs: Vec<LogReport<'a>>,
     /// Acquisitions and refreshes, by start.
     pub windows: Vec<WindowReport<'a>>,
-    /// Registration runs. Not built yet.
-    pub registrations: Vec<Never>,
-    /// State by user. Not built yet.
-    pub users: Vec<Never>,
-    /// Failing events that belong to no window.
+    /// Registration runs, by start.
+    pub registrations: Vec<RunReport<'a>>,
+    /// The users and how their tokens stand.
+    pub users: Vec<UserReport<'a>>,
+    /// Failing events that belong to no window or run.
     pub other_failures: Vec<FailureReport<'a>>,
     /// The other events. Not built yet.
     pub other_events: Vec<Never>,
     /// What dsregcmd said. Not built yet.
     pub device_status: Option<Never>,
-    /// What it means. Not built yet.
-    pub diagnosis: Option<Never>,
+    /// How it stands.
+    pub diagnosis: MachineDiagnosis,
     /// Evidence that was never collected. Not built yet.
     pub gaps: Vec<Never>,
     /// Problems in logs that hold events of this machine only.
@@ -202,8 +204,180 @@ pub struct WindowReport<'a> {
     pub events: Vec<EventReport<'a>>,
     /// Later events, or those of other processes, with its correlation ID.
     pub related: Vec<EventReport<'a>>,
-    /// Registration runs it is linked to. Not built yet.
-    pub registrations: Vec<Never>,
+    /// Registration runs it is linked to.
+    pub registrations: Vec<LinkReport>,
+}
+
+/// A link between a window and a registration run.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct LinkReport {
+    /// The window or run.
+    pub id: String,
+    /// Why.
+    pub reason: ReasonName,
+}
+
+/// How a machine stands.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct MachineDiagnosis {
+    /// The worst of its strands: the registration, and the token of each user.
+    pub state: StateName,
+    /// The registration's own state.
+    pub registration: StateName,
+}
+
+/// A user's token.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct UserReport<'a> {
+    /// The user principal name, else the SID, else `unknown`.
+    pub user: &'a str,
+    /// Whose token.
+    pub prt: PrtName,
+    /// How it stands.
+    pub state: StateName,
+    /// When it last succeeded.
+    pub last_success: Option<Time>,
+    /// When it last failed.
+    pub last_failure: Option<Time>,
+    /// The windows.
+    pub windows: Vec<String>,
+    /// What the token broker asked for. Not built yet.
+    pub token_requests: Vec<Never>,
+}
+
+/// One try to register the device.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct RunReport<'a> {
+    /// Its name within the machine: r1, r2, …
+    pub id: String,
+    /// Who tried.
+    pub kind: RunKindName,
+    /// Its first event.
+    pub start: Time,
+    /// Its last event.
+    pub end: Time,
+    /// The process; null where only the Workstation service spoke.
+    pub process_id: Option<u32>,
+    /// How it ended.
+    pub outcome: RunOutcomeName,
+    /// How far it got.
+    pub phase: Option<PhaseName>,
+    /// The first failing event.
+    pub first_failure: Option<FailureReport<'a>>,
+    /// What the last attempt ended with.
+    pub exit_code: Option<StatusReport>,
+    /// What the exit code wraps.
+    pub sub_error: Option<NetworkReport>,
+    /// The last attempt's answer from the server.
+    pub server: Option<DrsReport<'a>>,
+    /// What the token library said last.
+    pub adal: Option<AdalReport<'a>>,
+    /// Why the computer object could not be read.
+    pub win32: Option<Win32Report>,
+    /// Whether a proxy answered the discovery request with a page of its own.
+    pub proxy_page: bool,
+    /// The code that decides; null unless it failed or left nothing.
+    pub decisive: Option<DecisiveReport<'a>>,
+    /// The attempts, in order.
+    pub attempts: Vec<AttemptReport<'a>>,
+    /// The last attempt's kind.
+    pub join_type: Option<&'a str>,
+    /// Tenant ID, else name.
+    pub tenant: Option<&'a str>,
+    /// Federated or managed.
+    pub tenant_type: Option<&'a str>,
+    /// What the pre-check came to.
+    pub pre_check: Option<&'a str>,
+    /// What it means. Not built yet.
+    pub diagnosis: Option<Never>,
+    /// Its events, in order.
+    pub events: Vec<EventReport<'a>>,
+    /// Windows it is linked to.
+    pub windows: Vec<LinkReport>,
+}
+
+/// One attempt of a run.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct AttemptReport<'a> {
+    /// Its kind: kerberos, fed, sync, fallback_sync, …
+    pub join_type: Option<&'a str>,
+    /// How far it got.
+    pub phase: Option<PhaseName>,
+    /// Whether it registered the device.
+    pub succeeded: bool,
+    /// What it ended with.
+    pub exit_code: Option<StatusReport>,
+    /// What the exit code wraps.
+    pub sub_error: Option<NetworkReport>,
+    /// What the server answered.
+    pub server: Option<DrsReport<'a>>,
+    /// What the token library said.
+    pub adal: Option<AdalReport<'a>>,
+}
+
+/// What the registration service or the token service answered.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct DrsReport<'a> {
+    /// The error type, else the last AADSTS code.
+    pub code: Option<&'a str>,
+    /// The service's sub-code.
+    pub sub_code: Option<&'a str>,
+    /// AADSTS codes in its words.
+    pub also: Vec<&'a str>,
+    /// Its words.
+    pub description: Option<&'a str>,
+    /// The HTTP status.
+    pub http_status: Option<u32>,
+    /// The request's ID at the service.
+    pub request_id: Option<&'a str>,
+    /// The event it came from.
+    pub event_id: u32,
+}
+
+/// What the token library said.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct AdalReport<'a> {
+    /// Its code.
+    pub code: Option<Hex>,
+    /// Its symbol.
+    pub symbol: Option<&'static str>,
+    /// Its error, in OAuth's words.
+    pub error: Option<&'a str>,
+    /// Its message.
+    pub message: Option<&'a str>,
+    /// The request's correlation ID.
+    pub correlation_id: Option<Guid>,
+    /// Its log.
+    pub log: Vec<&'a str>,
+    /// The event it came from.
+    pub event_id: u32,
+}
+
+/// A Win32 error.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct Win32Report {
+    /// Its number.
+    pub number: u32,
+    /// Its symbol.
+    pub symbol: Option<&'static str>,
+    /// The event it came from.
+    pub event_id: u32,
 }
 
 /// Where a window starts or ends.
@@ -381,55 +555,6 @@ pub struct ProblemReport<'a> {
     pub lost_bytes: u64,
 }
 
-/// Defines an enum of the wire format beside the engine's own, and the words it prints.
-macro_rules! names {
-    ($(#[$doc:meta])* $name:ident of $of:ty { $($variant:ident = $word:literal),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-        #[cfg_attr(feature = "cli", derive(JsonSchema))]
-        #[allow(missing_docs, reason = "the variants are those of the engine's type")]
-        pub enum $name { $(#[serde(rename = $word)] $variant),* }
-
-        impl From<$of> for $name {
-            fn from(value: $of) -> $name {
-                match value { $(<$of>::$variant => $name::$variant),* }
-            }
-        }
-
-        impl $name {
-            /// The word that every format prints.
-            pub fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $word),* }
-            }
-        }
-    };
-}
-
-names!(/// What was asked for.
-    OperationName of Operation { Acquire = "acquire", Refresh = "refresh" });
-names!(/// Whose token.
-    PrtName of Prt { Entra = "entra", Enterprise = "enterprise" });
-names!(/// How an edge is known.
-    EdgeName of Edge { Seen = "seen", Missing = "missing", Inferred = "inferred" });
-names!(/// How events were brought together.
-ViaName of Via {
-    Correlation = "correlation", Activity = "activity", Thread = "thread", Time = "time",
-});
-names!(/// How a window ended.
-OutcomeName of Outcome {
-    Succeeded = "succeeded", Failed = "failed", Incomplete = "incomplete",
-});
-names!(/// What the decisive code is.
-KindName of DecisiveKind {
-    Server = "server", Fault = "fault", Client = "client", Network = "network", Http = "http",
-    Status = "status",
-});
-names!(/// Severity.
-LevelName of Level {
-    Critical = "critical", Error = "error", Warning = "warning",
-    Information = "information", Verbose = "verbose",
-});
-
 /// A time in UTC, to 100 ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub DateTime<Utc>);
@@ -500,251 +625,10 @@ mod schema {
     });
 }
 
-impl<'a> Report<'a> {
-    /// The report on a scan and the [`analyze`](window::analyze)d events of its machines, in the
-    /// same order.
-    pub fn new(scan: &'a Scan, analyses: &'a [Analysis]) -> Report<'a> {
-        let machines: Vec<MachineReport<'a>> = scan
-            .machines
-            .iter()
-            .zip(analyses)
-            .map(|(machine, analysis)| machine_report(machine, analysis))
-            .collect();
-        let problems: Vec<ProblemReport<'a>> = scan.problems.iter().map(problem).collect();
-        let windows = || machines.iter().flat_map(|machine| &machine.windows);
-        let failed = |window: &&WindowReport<'_>| window.outcome == OutcomeName::Failed;
-        let of_machines: usize = machines.iter().map(|machine| machine.problems.len()).sum();
-        let events = |machine: &Machine| machine.events.len() as u64;
-        let totals = Totals {
-            machines: machines.len() as u64,
-            logs: scan.logs,
-            bytes: scan.bytes,
-            records_read: scan.records_read,
-            events: scan.machines.iter().map(events).sum(),
-            duplicates: scan.duplicates,
-            windows: windows().count() as u64,
-            windows_failed: windows().filter(failed).count() as u64,
-            registrations: 0,
-            registrations_failed: 0,
-            problems: (problems.len() + of_machines) as u64,
-            other_files: scan.other_files,
-        };
-        Report {
-            schema_version: Version,
-            prtrace: env!("CARGO_PKG_VERSION"),
-            totals,
-            machines,
-            groups: Vec::new(),
-            inputs: Vec::new(),
-            problems,
-        }
-    }
-
-    /// Whether any window failed.
-    pub fn has_failures(&self) -> bool {
-        self.totals.windows_failed > 0
-    }
-}
-
-fn machine_report<'a>(machine: &'a Machine, analysis: &'a Analysis) -> MachineReport<'a> {
-    let windows = analysis.windows.iter().enumerate();
-    MachineReport {
-        name: &machine.name,
-        also_known_as: machine.also_known_as.iter().map(|name| &**name).collect(),
-        sources: machine.sources.iter().map(|source| &**source).collect(),
-        first_event: machine.events.first().map(|event| Time(event.time)),
-        last_event: machine.events.last().map(|event| Time(event.time)),
-        logs: machine
-            .logs
-            .iter()
-            .map(|log| LogReport {
-                path: &log.path,
-                channels: log.channels.iter().map(|channel| &**channel).collect(),
-                records: log.records,
-                events: log.events,
-                chunks_damaged: log.chunks_damaged,
-                dirty: log.dirty,
-            })
-            .collect(),
-        windows: windows
-            .filter_map(|(number, window)| window_report(machine, analysis, number, window))
-            .collect(),
-        registrations: Vec::new(),
-        users: Vec::new(),
-        other_failures: analysis
-            .other_failures
-            .iter()
-            .filter_map(|&index| Some(failure(machine.events.get(index)?, false)))
-            .collect(),
-        other_events: Vec::new(),
-        device_status: None,
-        diagnosis: None,
-        gaps: Vec::new(),
-        problems: machine.problems.iter().map(problem).collect(),
-    }
-}
-
-/// Nothing only for a window without events, which there is none of.
-fn window_report<'a>(
-    machine: &'a Machine,
-    analysis: &'a Analysis,
-    number: usize,
-    window: &'a Window,
-) -> Option<WindowReport<'a>> {
-    let event = |index: usize| machine.events.get(index);
-    let id = |index: usize| event(index).map_or(0, |event| event.event_id);
-    let evidence = &window.evidence;
-    let first = event(window.start_event)?;
-    let last = event(window.end_event)?;
-    Some(WindowReport {
-        id: format!("w{}", number + 1),
-        operation: window.operation.into(),
-        prt: window.prt.into(),
-        start: EdgeReport {
-            time: Time(first.time),
-            boundary: window.start.into(),
-        },
-        end: EdgeReport {
-            time: Time(last.time),
-            boundary: window.end.into(),
-        },
-        pairing: window.pairing.into(),
-        process_id: shared(machine, window, |event| event.process_id),
-        thread_id: shared(machine, window, |event| event.thread_id),
-        correlation_id: evidence
-            .correlation_id
-            .as_ref()
-            .map(|found| Guid(found.value)),
-        upn: evidence.upn.as_ref().map(|found| found.value.as_str()),
-        user_sid: evidence.user_sid.as_ref().map(|found| found.value.as_str()),
-        credential_type: evidence
-            .credential_type
-            .as_ref()
-            .map(|found| found.value.as_str()),
-        outcome: window.outcome.into(),
-        recovered: window.recovered,
-        first_failure: window
-            .first_failure
-            .and_then(event)
-            .map(|event| failure(event, window.only_stop_failed)),
-        status: evidence.status.as_ref().map(|found| StatusReport {
-            code: Hex(found.value),
-            symbol: found.value.symbol(),
-            event_id: id(found.event),
-        }),
-        server: evidence.server.as_ref().map(|found| ServerReport {
-            code: found.value.code.as_deref(),
-            also: found.value.also.iter().map(String::as_str).collect(),
-            oauth_error: found.value.oauth_error.as_deref(),
-            description: found.value.description.as_deref(),
-            event_id: id(found.event),
-        }),
-        fault: evidence.fault.as_ref().map(|found| FaultReport {
-            code: &found.value.code,
-            detail: found.value.detail.as_deref(),
-            description: found.value.description.as_deref(),
-            event_id: id(found.event),
-        }),
-        network: evidence.network.as_ref().map(|found| NetworkReport {
-            code: Hex(found.value),
-            number: found.value.network_number(),
-            symbol: found.value.symbol(),
-            event_id: id(found.event),
-        }),
-        http: evidence.http.as_ref().map(|http| {
-            let status = http.status.as_ref().map(|found| id(found.event));
-            let url = http.url.as_ref().map(|found| id(found.event));
-            HttpReport {
-                status: http.status.as_ref().map(|found| found.value),
-                method: http.method.as_deref(),
-                url: http.url.as_ref().map(|found| found.value.as_str()),
-                event_id: status.or(url).unwrap_or(0),
-                url_event_id: url,
-            }
-        }),
-        decisive: window.decisive.as_ref().map(|decisive| DecisiveReport {
-            code: &decisive.code,
-            kind: decisive.kind.into(),
-        }),
-        diagnosis: None,
-        events: window
-            .members
-            .iter()
-            .filter_map(|member| event_report(machine, analysis, member.event, member.via))
-            .collect(),
-        related: window
-            .related
-            .iter()
-            .filter_map(|&index| event_report(machine, analysis, index, Via::Correlation))
-            .collect(),
-        registrations: Vec::new(),
-    })
-}
-
-/// The process or thread of the boundaries, or of all events of an inferred window if they agree.
-fn shared(machine: &Machine, window: &Window, of: impl Fn(&Event) -> Option<u32>) -> Option<u32> {
-    let event = |index: usize| machine.events.get(index);
-    let mut members = window
-        .members
-        .iter()
-        .filter_map(|member| event(member.event));
-    let boundary = match window.start {
-        Edge::Missing => window.end_event,
-        _ => window.start_event,
-    };
-    let number = of(event(boundary)?)?;
-    let agree = window.start != Edge::Inferred || members.all(|event| of(event) == Some(number));
-    agree.then_some(number)
-}
-
-fn event_report<'a>(
-    machine: &'a Machine,
-    analysis: &Analysis,
-    index: usize,
-    via: Via,
-) -> Option<EventReport<'a>> {
-    let event = machine.events.get(index)?;
-    Some(EventReport {
-        event_id: event.event_id,
-        time: Time(event.time),
-        record_id: event.record_id,
-        channel: &event.channel,
-        level: event.level.into(),
-        failure: analysis.failures.get(index).copied().unwrap_or(false),
-        housekeeping: analysis.housekeeping.get(index).copied().flatten(),
-        via: via.into(),
-        name: event.info().map(|info| info.name),
-        data: &event.data,
-    })
-}
-
-fn failure(event: &Event, is_stop: bool) -> FailureReport<'_> {
-    FailureReport {
-        event_id: event.event_id,
-        name: event.info().map(|info| info.name),
-        provider: event.provider.name(),
-        channel: &event.channel,
-        record_id: event.record_id,
-        time: Time(event.time),
-        code: evidence::telling_code(event),
-        is_stop,
-    }
-}
-
-fn problem(problem: &Problem) -> ProblemReport<'_> {
-    ProblemReport {
-        path: &problem.path,
-        kind: problem.kind,
-        offset: problem.offset,
-        detail: &problem.detail,
-        lost_bytes: problem.lost_bytes,
-    }
-}
-
 /// Analyses every machine of a scan.
 pub fn analyze(scan: &Scan) -> Vec<Analysis> {
     scan.machines
         .iter()
-        .map(|machine| window::analyze(&machine.events))
+        .map(|machine| analysis::analyze(&machine.events))
         .collect()
 }

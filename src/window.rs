@@ -59,6 +59,10 @@ pub enum Via {
     Thread,
     /// By time alone.
     Time,
+    /// They were written by the same process.
+    Process,
+    /// The Workstation service started what followed.
+    Service,
 }
 
 /// How a window ended.
@@ -116,21 +120,21 @@ pub struct Window {
     pub decisive: Option<Decisive>,
 }
 
-/// What a machine's events come to.
+/// The windows in a machine's events, and what else was found on the way.
 #[derive(Debug)]
-pub struct Analysis {
+pub(crate) struct Windows {
     /// Windows in the order of their start.
-    pub windows: Vec<Window>,
+    pub(crate) windows: Vec<Window>,
     /// Whether each event is a failure.
-    pub failures: Vec<bool>,
+    pub(crate) failures: Vec<bool>,
     /// Why an event that looks like a failure is none.
-    pub housekeeping: Vec<Option<&'static str>>,
-    /// Failing events that belong to no window.
-    pub other_failures: Vec<usize>,
+    pub(crate) housekeeping: Vec<Option<&'static str>>,
+    /// Whether each event belongs or relates to a window.
+    pub(crate) placed: Vec<bool>,
 }
 
 /// Finds the windows in a machine's events, which are in total order.
-pub fn analyze(events: &[Event]) -> Analysis {
+pub(crate) fn windows(events: &[Event]) -> Windows {
     let threads = Threads::of(events);
     let mut drafts = boundary_windows(events, &threads);
     let mut places: Vec<Place> = vec![Place::Free; events.len()];
@@ -785,12 +789,11 @@ fn correlation_ids_in(text: &str) -> impl Iterator<Item = Uuid> {
     })
 }
 
-fn finish(events: &[Event], drafts: Vec<Draft>, threads: &Threads, places: &[Place]) -> Analysis {
+fn finish(events: &[Event], drafts: Vec<Draft>, threads: &Threads, places: &[Place]) -> Windows {
     let mut members: Vec<Vec<Member>> = vec![Vec::new(); drafts.len()];
     let mut related: Vec<Vec<usize>> = vec![Vec::new(); drafts.len()];
     let mut failures = vec![false; events.len()];
     let mut housekeeping = vec![None; events.len()];
-    let mut other_failures = Vec::new();
     for (index, (event, place)) in events.iter().zip(places).enumerate() {
         let reports = evidence::reports_failure(event);
         let before = threads.before.get(index).copied().flatten();
@@ -816,7 +819,6 @@ fn finish(events: &[Event], drafts: Vec<Draft>, threads: &Threads, places: &[Pla
                     related.push(index);
                 }
             }
-            Place::Free if fails => other_failures.push(index),
             Place::Free => {}
         }
     }
@@ -828,11 +830,11 @@ fn finish(events: &[Event], drafts: Vec<Draft>, threads: &Threads, places: &[Pla
         })
         .collect();
     windows.sort_by_key(|window| window.start_event);
-    Analysis {
+    Windows {
         windows,
         failures,
         housekeeping,
-        other_failures,
+        placed: places.iter().map(|place| *place != Place::Free).collect(),
     }
 }
 

@@ -4,11 +4,13 @@
 //! from the logs is escaped.
 
 use super::{
-    EventReport, FailureReport, MachineReport, OutcomeName, ProblemReport, PrtName, Report, Time,
-    ViaName, WindowReport,
+    AdalReport, AttemptReport, DecisiveReport, DrsReport, EventReport, FailureReport,
+    MachineReport, NetworkReport, OutcomeName, ProblemReport, PrtName, ReasonName, Report,
+    RunOutcomeName, RunReport, StateName, StatusReport, Time, ViaName, WindowReport,
 };
 use crate::code::Code;
 use crate::terminal::one_line;
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 /// Columns of the text.
@@ -36,14 +38,7 @@ pub fn write(report: &Report<'_>, options: Options, out: &mut dyn Write) -> io::
         )?;
     }
     if report.machines.len() > 1 {
-        let failing = report.machines.iter().filter(|machine| {
-            newest(machine, |window| window.outcome == OutcomeName::Failed).is_some()
-        });
-        let (failing, all) = (failing.count(), report.machines.len());
-        writeln!(
-            out,
-            "{failing} of {all} machines have failed PRT windows.\n"
-        )?;
+        overview(report, out)?;
     }
     for machine in &report.machines {
         answer(machine, out)?;
@@ -51,51 +46,291 @@ pub fn write(report: &Report<'_>, options: Options, out: &mut dyn Write) -> io::
     }
     for machine in &report.machines {
         windows(machine, options, out)?;
+        runs(machine, options, out)?;
         other_failures(machine, out)?;
     }
     problems(report, out)?;
     totals(report, out)
 }
 
+/// How many machines stand how.
+fn overview(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut words = Vec::new();
+    for (state, word) in [
+        (StateName::Failing, "failing"),
+        (StateName::Recovered, "recovered"),
+        (StateName::Healthy, "healthy"),
+        (StateName::NoEvidence, "without evidence"),
+    ] {
+        let machines = report.machines.iter();
+        let count = machines
+            .filter(|machine| machine.diagnosis.state == state)
+            .count();
+        if count > 0 {
+            words.push(format!("{count} {word}"));
+        }
+    }
+    writeln!(
+        out,
+        "{} machines: {}\n",
+        report.machines.len(),
+        words.join(", ")
+    )
+}
+
 /// What an engineer on a call wants to know first.
 fn answer(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     let name = one_line(machine.name);
     let failing = newest(machine, |window| window.outcome == OutcomeName::Failed);
-    let Some(window) = failing else {
-        return healthy(machine, &name, out);
-    };
-    writeln!(
-        out,
-        "{name}: {} FAILED at {}",
-        operation(window),
-        stamp(window.end.time)
-    )?;
-    if let Some(failure) = &window.first_failure {
-        let mut text = event_name(failure.event_id, failure.name);
-        if let Some(code) = &failure.code {
-            text.push_str(&format!(", {}", one_line(code)));
-        }
-        if failure.is_stop {
-            text.push_str(" (nothing else failed)");
-        }
-        field("First failing event", &text, out)?;
-        field("", &place(failure), out)?;
+    if let Some(window) = failing {
+        return window_answer(machine, window, &name, out);
     }
-    if let Some(decisive) = &window.decisive {
-        let symbol = Code::parse(decisive.code).and_then(Code::symbol);
-        let symbol = symbol.map_or(String::new(), |symbol| format!(" {symbol}"));
-        let kind = decisive.kind.as_str();
-        let text = format!("{}{symbol} ({kind})", one_line(decisive.code));
-        field("Decisive code", &text, out)?;
+    let failed_run = newest_failed_run(machine);
+    match failed_run.filter(|_| machine.diagnosis.registration == StateName::Failing) {
+        Some(run) => run_answer(machine, run, &name, out),
+        None => healthy(machine, &name, out),
     }
+}
+
+fn newest_failed_run<'r, 'a>(machine: &'r MachineReport<'a>) -> Option<&'r RunReport<'a>> {
+    let mut runs = machine.registrations.iter().rev();
+    runs.find(|run| run.outcome == RunOutcomeName::Failed)
+}
+
+fn window_answer(
+    machine: &MachineReport<'_>,
+    window: &WindowReport<'_>,
+    name: &str,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let at = stamp(window.end.time);
+    writeln!(out, "{name}: {} FAILED at {at}", operation(window))?;
+    first_failure(window.first_failure.as_ref(), out)?;
+    decisive(window.decisive.as_ref(), out)?;
     sub_codes(window, out)?;
-    if let Some(later) = newest(machine, |later| {
-        later.outcome == OutcomeName::Succeeded && later.start.time > window.start.time
-    }) {
+    for link in &window.registrations {
+        let mut runs = machine.registrations.iter();
+        if let Some(run) = runs.find(|run| run.id == link.id) {
+            let why = match link.reason {
+                ReasonName::Explains => "explains it",
+                ReasonName::Correlation => "made the same request",
+                ReasonName::Time => "ran at the same time",
+            };
+            let text = format!("{} {why}: {}", run.id, run_words(run));
+            field("Registration", &text, out)?;
+        }
+    }
+    // Another user's success says nothing of this one.
+    let strand = machine
+        .users
+        .iter()
+        .find(|user| user.windows.contains(&window.id));
+    let later = strand.and_then(|user| {
+        newest(machine, |later| {
+            later.outcome == OutcomeName::Succeeded
+                && later.end.time > window.end.time
+                && user.windows.contains(&later.id)
+        })
+    });
+    if let Some(later) = later {
         let text = format!("{} succeeded at {}", later.id, stamp(later.end.time));
         field("Since then", &text, out)?;
     }
     Ok(())
+}
+
+fn run_answer(
+    machine: &MachineReport<'_>,
+    run: &RunReport<'_>,
+    name: &str,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let at = stamp(run.end);
+    writeln!(out, "{name}: device registration FAILED at {at}")?;
+    first_failure(run.first_failure.as_ref(), out)?;
+    decisive(run.decisive.as_ref(), out)?;
+    if let Some(phase) = run.phase {
+        field("Phase", phase.as_str(), out)?;
+    }
+    if let Some(exit) = &run.exit_code {
+        field("Exit code", &status_words(exit), out)?;
+    }
+    if let Some(sub_error) = &run.sub_error {
+        field("Sub-error", &network_words(sub_error), out)?;
+    }
+    if let Some(win32) = &run.win32 {
+        let symbol = win32
+            .symbol
+            .map_or(String::new(), |symbol| format!(" {symbol}"));
+        let text = format!("{}{symbol}", win32.number);
+        field("Computer object", &with_source(&text, win32.event_id), out)?;
+    }
+    drs_words(run.server.as_ref(), out)?;
+    adal_words(run.adal.as_ref(), out)?;
+    if run.proxy_page {
+        field(
+            "Proxy",
+            "a web page came in the place of the discovery answer [201]",
+            out,
+        )?;
+    }
+    if run.attempts.len() > 1 {
+        let attempts: Vec<String> = run.attempts.iter().map(attempt_words).collect();
+        field("Attempts", &attempts.join("; "), out)?;
+    }
+    if let Some(tenant) = run.tenant {
+        let kind = run
+            .tenant_type
+            .map_or(String::new(), |kind| format!(", {}", one_line(kind)));
+        field("Tenant", &format!("{}{kind}", one_line(tenant)), out)?;
+    }
+    let process = run
+        .process_id
+        .map_or(String::new(), |id| format!(", process {id}"));
+    let events = counted(run.events.len() as u64, "event");
+    field(
+        "Run",
+        &format!("{}, {}, {events}{process}", run.id, run.kind.as_str()),
+        out,
+    )?;
+    since(machine, run, out)?;
+    match machine.windows.len() {
+        0 => field("PRT", "no registration, no PRT: nothing was asked for", out),
+        _ => last_success(machine, out),
+    }
+}
+
+/// What came after the newest failed run and neither failed nor succeeded.
+fn since(machine: &MachineReport<'_>, run: &RunReport<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let later = || {
+        machine
+            .registrations
+            .iter()
+            .filter(|later| later.start > run.start)
+    };
+    for (outcome, words) in [
+        (RunOutcomeName::NotPossible, "not possible"),
+        (RunOutcomeName::Silent, "without a result"),
+    ] {
+        let of = || later().filter(|later| later.outcome == outcome);
+        if let Some(last) = of().next_back() {
+            let runs = counted(of().count() as u64, "run");
+            let mut text = format!("{runs} {words}, the last {}", stamp(last.end));
+            if let Some(failure) = &last.first_failure {
+                let name = event_name(failure.event_id, failure.name);
+                text.push_str(&format!(": {name}"));
+            }
+            field("Since then", &text, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn first_failure(failure: Option<&FailureReport<'_>>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(failure) = failure else {
+        return Ok(());
+    };
+    let mut text = event_name(failure.event_id, failure.name);
+    if let Some(code) = &failure.code {
+        text.push_str(&format!(", {}", one_line(code)));
+    }
+    if failure.is_stop {
+        text.push_str(" (nothing else failed)");
+    }
+    field("First failing event", &text, out)?;
+    field("", &place(failure), out)
+}
+
+fn decisive(decisive: Option<&DecisiveReport<'_>>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(decisive) = decisive else {
+        return Ok(());
+    };
+    let symbol = Code::parse(decisive.code).and_then(Code::symbol);
+    let symbol = symbol.map_or(String::new(), |symbol| format!(" {symbol}"));
+    let kind = decisive.kind.as_str();
+    let text = format!("{}{symbol} ({kind})", one_line(decisive.code));
+    field("Decisive code", &text, out)
+}
+
+fn drs_words(server: Option<&DrsReport<'_>>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(server) = server else {
+        return Ok(());
+    };
+    let codes = server.code.into_iter().chain(server.sub_code);
+    let codes = codes.chain(server.also.iter().copied()).map(one_line);
+    let mut words: Vec<String> = codes.map(Cow::into_owned).collect();
+    words.extend(server.http_status.map(|status| format!("HTTP {status}")));
+    field(
+        "Server",
+        &with_source(&words.join(", "), server.event_id),
+        out,
+    )?;
+    if let Some(description) = server.description {
+        field("", &one_line(description), out)?;
+    }
+    match server.request_id {
+        Some(id) => field("Request ID", &one_line(id), out),
+        None => Ok(()),
+    }
+}
+
+fn adal_words(adal: Option<&AdalReport<'_>>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(adal) = adal else {
+        return Ok(());
+    };
+    let code = adal.code.map(|code| {
+        let symbol = adal
+            .symbol
+            .map_or(String::new(), |symbol| format!(" {symbol}"));
+        format!("{}{symbol}", code.0)
+    });
+    let words = code.into_iter().chain(adal.error.map(str::to_owned));
+    let words: Vec<String> = words.map(|word| one_line(&word).into_owned()).collect();
+    if !words.is_empty() {
+        field(
+            "Token library",
+            &with_source(&words.join(", "), adal.event_id),
+            out,
+        )?;
+    }
+    if let Some(message) = adal.message {
+        field("", &one_line(message), out)?;
+    }
+    match adal.correlation_id {
+        Some(id) => field("Correlation ID", &id.0.to_string(), out),
+        None => Ok(()),
+    }
+}
+
+fn attempt_words(attempt: &AttemptReport<'_>) -> String {
+    let join_type = attempt.join_type.unwrap_or("attempt");
+    let result = match (&attempt.exit_code, attempt.succeeded) {
+        (_, true) => "succeeded".to_owned(),
+        (Some(exit), _) => exit.code.0.to_string(),
+        (None, _) => "failed".to_owned(),
+    };
+    let phase = attempt.phase.filter(|_| !attempt.succeeded);
+    let phase = phase.map_or(String::new(), |phase| format!(" at {}", phase.as_str()));
+    format!("{}: {result}{phase}", one_line(join_type))
+}
+
+/// A run in a few words.
+fn run_words(run: &RunReport<'_>) -> String {
+    let mut text = match run.outcome {
+        RunOutcomeName::NotPossible => "not possible".to_owned(),
+        RunOutcomeName::AlreadyJoined => "already joined".to_owned(),
+        outcome => outcome.as_str().to_owned(),
+    };
+    if let (Some(phase), RunOutcomeName::Failed) = (run.phase, run.outcome) {
+        text.push_str(&format!(" at {}", phase.as_str()));
+    }
+    if let Some(failure) = &run.first_failure {
+        text.push_str(&format!(", first {}", failure.event_id));
+    }
+    if let Some(decisive) = &run.decisive {
+        text.push_str(&format!(", {}", one_line(decisive.code)));
+    }
+    format!("{text}, {}", stamp(run.start))
 }
 
 /// The newest window of the Entra token of which something holds, else of the AD FS token.
@@ -112,38 +347,46 @@ fn newest<'r, 'a>(
 
 fn healthy(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::Result<()> {
     let events: u64 = machine.logs.iter().map(|log| log.events).sum();
-    let count = machine.windows.len();
-    if count == 0 {
-        return writeln!(
-            out,
-            "{name}: no PRT acquisition or refresh in its {}",
-            counted(events, "event")
-        );
-    }
-    writeln!(
-        out,
-        "{name}: no failure in {}",
-        counted(count as u64, "PRT window")
-    )?;
-    if let Some(window) = newest(machine, |window| window.outcome == OutcomeName::Succeeded) {
-        let recovered = match (&window.first_failure, window.recovered) {
-            (Some(failure), true) => {
-                format!(", after {}", event_name(failure.event_id, failure.name))
-            }
-            _ => String::new(),
-        };
-        let text = format!(
-            "{} ({}) at {}{recovered}",
-            window.id,
-            operation(window),
-            stamp(window.end.time)
-        );
-        field("Last success", &text, out)?;
-        if let Some(upn) = window.upn {
-            field("User", &one_line(upn), out)?;
+    let windows = counted(machine.windows.len() as u64, "PRT window");
+    match machine.windows.len() {
+        0 => {
+            let events = counted(events, "event");
+            writeln!(out, "{name}: no PRT acquisition or refresh in its {events}")?;
         }
+        _ => writeln!(out, "{name}: no failure in {windows}")?,
     }
-    Ok(())
+    last_success(machine, out)?;
+    match machine.registrations.last() {
+        Some(run) => field(
+            "Registration",
+            &format!("{} {}", run.id, run_words(run)),
+            out,
+        ),
+        None => Ok(()),
+    }
+}
+
+fn last_success(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(window) = newest(machine, |window| window.outcome == OutcomeName::Succeeded) else {
+        return Ok(());
+    };
+    let recovered = match (&window.first_failure, window.recovered) {
+        (Some(failure), true) => {
+            format!(", after {}", event_name(failure.event_id, failure.name))
+        }
+        _ => String::new(),
+    };
+    let text = format!(
+        "{} ({}) at {}{recovered}",
+        window.id,
+        operation(window),
+        stamp(window.end.time)
+    );
+    field("Last success", &text, out)?;
+    match window.upn {
+        Some(upn) => field("User", &one_line(upn), out),
+        None => Ok(()),
+    }
 }
 
 fn sub_codes(window: &WindowReport<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -169,14 +412,7 @@ fn sub_codes(window: &WindowReport<'_>, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     if let Some(network) = &window.network {
-        let mut text = network.code.0.to_string();
-        if let Some(number) = network.number {
-            text.push_str(&format!(" = {number}"));
-        }
-        if let Some(symbol) = network.symbol {
-            text.push_str(&format!(" {symbol}"));
-        }
-        field("Network", &with_source(&text, network.event_id), out)?;
+        field("Network", &network_words(network), out)?;
     }
     if let Some(http) = &window.http {
         if let Some(status) = http.status {
@@ -191,11 +427,7 @@ fn sub_codes(window: &WindowReport<'_>, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     if let Some(status) = &window.status {
-        let symbol = status
-            .symbol
-            .map_or(String::new(), |symbol| format!(" {symbol}"));
-        let text = format!("{}{symbol}", status.code.0);
-        field("Final status", &with_source(&text, status.event_id), out)?;
+        field("Final status", &status_words(status), out)?;
     }
     let user = [window.upn, window.user_sid];
     let user: Vec<_> = user.into_iter().flatten().map(one_line).collect();
@@ -206,6 +438,24 @@ fn sub_codes(window: &WindowReport<'_>, out: &mut dyn Write) -> io::Result<()> {
         field("Correlation ID", &id.0.to_string(), out)?;
     }
     field("Window", &extent(window), out)
+}
+
+fn network_words(network: &NetworkReport) -> String {
+    let mut text = network.code.0.to_string();
+    if let Some(number) = network.number {
+        text.push_str(&format!(" = {number}"));
+    }
+    if let Some(symbol) = network.symbol {
+        text.push_str(&format!(" {symbol}"));
+    }
+    with_source(&text, network.event_id)
+}
+
+fn status_words(status: &StatusReport) -> String {
+    let symbol = status
+        .symbol
+        .map_or(String::new(), |symbol| format!(" {symbol}"));
+    with_source(&format!("{}{symbol}", status.code.0), status.event_id)
 }
 
 /// Which window, and how much of it is there.
@@ -275,6 +525,51 @@ fn windows(machine: &MachineReport<'_>, options: Options, out: &mut dyn Write) -
     writeln!(out)
 }
 
+fn runs(machine: &MachineReport<'_>, options: Options, out: &mut dyn Write) -> io::Result<()> {
+    let all = &machine.registrations;
+    let tells = |run: &&RunReport<'_>| {
+        options.all || matches!(run.outcome, RunOutcomeName::Failed | RunOutcomeName::Silent)
+    };
+    if all.is_empty() {
+        return Ok(());
+    }
+    let failed = all
+        .iter()
+        .filter(|run| run.outcome == RunOutcomeName::Failed)
+        .count();
+    let name = one_line(machine.name);
+    writeln!(
+        out,
+        "Registration runs of {name}: {failed} failed of {}",
+        all.len()
+    )?;
+    let newest_failed = newest_failed_run(machine);
+    for run in all.iter().filter(tells) {
+        wrapped(&format!("  {:<4} ", run.id), &run_words(run), out)?;
+        let is_answer = newest_failed.is_some_and(|newest| newest.id == run.id);
+        if options.all || is_answer {
+            for event in &run.events {
+                event_line(event, "    ", out)?;
+            }
+        }
+    }
+    for (outcome, words) in [
+        (RunOutcomeName::NotPossible, "not possible"),
+        (RunOutcomeName::AlreadyJoined, "found the device joined"),
+        (RunOutcomeName::Succeeded, "succeeded"),
+    ] {
+        let count = all.iter().filter(|run| run.outcome == outcome).count();
+        if count > 0 && !options.all {
+            writeln!(
+                out,
+                "  {} {words} (--all shows each)",
+                counted(count as u64, "run")
+            )?;
+        }
+    }
+    writeln!(out)
+}
+
 fn worth_showing(window: &WindowReport<'_>) -> bool {
     window.outcome != OutcomeName::Succeeded
 }
@@ -334,7 +629,10 @@ fn other_failures(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Resul
         return Ok(());
     }
     let name = one_line(machine.name);
-    writeln!(out, "Failing events of {name} outside any window: {count}")?;
+    writeln!(
+        out,
+        "Failing events of {name} outside any window or run: {count}"
+    )?;
     for failure in machine.other_failures.iter().rev().take(SHOWN).rev() {
         let mut text = event_name(failure.event_id, failure.name);
         if let Some(code) = &failure.code {
@@ -376,13 +674,15 @@ fn problems(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 fn totals(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let totals = &report.totals;
     let mut text = format!(
-        "{}, {}, {} of which {} of ours, {} ({} failed)",
+        "{}, {}, {} of which {} of ours, {} ({} failed), {} ({} failed)",
         counted(totals.machines, "machine"),
         counted(totals.logs, "log"),
         counted(totals.records_read, "record"),
         totals.events,
         counted(totals.windows, "PRT window"),
         totals.windows_failed,
+        counted(totals.registrations, "registration run"),
+        totals.registrations_failed,
     );
     if totals.duplicates > 0 {
         text.push_str(&format!(

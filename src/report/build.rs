@@ -1,0 +1,437 @@
+//! A scan and what was concluded from it → the report.
+
+use super::*;
+use crate::analysis::{Analysis, Link};
+use crate::drs::Adal;
+use crate::event::Event;
+use crate::evidence::{self, Decisive, Found};
+use crate::machine::Machine;
+use crate::problem::Problem;
+use crate::registration::{Attempt, Run, RunOutcome, ServerAnswer};
+use crate::scan::Scan;
+use crate::state::User;
+use crate::window::{Edge, Via, Window};
+
+impl<'a> Report<'a> {
+    /// The report on a scan and the [`analyze`](crate::analysis::analyze)d events of its machines, in the
+    /// same order.
+    pub fn new(scan: &'a Scan, analyses: &'a [Analysis]) -> Report<'a> {
+        let machines: Vec<MachineReport<'a>> = scan
+            .machines
+            .iter()
+            .zip(analyses)
+            .map(|(machine, analysis)| machine_report(machine, analysis))
+            .collect();
+        let problems: Vec<ProblemReport<'a>> = scan.problems.iter().map(problem).collect();
+        let windows = || machines.iter().flat_map(|machine| &machine.windows);
+        let failed = |window: &&WindowReport<'_>| window.outcome == OutcomeName::Failed;
+        let runs = || machines.iter().flat_map(|machine| &machine.registrations);
+        let run_failed = |run: &&RunReport<'_>| run.outcome == RunOutcomeName::Failed;
+        let of_machines: usize = machines.iter().map(|machine| machine.problems.len()).sum();
+        let events = |machine: &Machine| machine.events.len() as u64;
+        let totals = Totals {
+            machines: machines.len() as u64,
+            logs: scan.logs,
+            bytes: scan.bytes,
+            records_read: scan.records_read,
+            events: scan.machines.iter().map(events).sum(),
+            duplicates: scan.duplicates,
+            windows: windows().count() as u64,
+            windows_failed: windows().filter(failed).count() as u64,
+            registrations: runs().count() as u64,
+            registrations_failed: runs().filter(run_failed).count() as u64,
+            problems: (problems.len() + of_machines) as u64,
+            other_files: scan.other_files,
+        };
+        Report {
+            schema_version: Version,
+            prtrace: env!("CARGO_PKG_VERSION"),
+            totals,
+            machines,
+            groups: Vec::new(),
+            inputs: Vec::new(),
+            problems,
+        }
+    }
+
+    /// Whether any window or registration run failed.
+    pub fn has_failures(&self) -> bool {
+        self.totals.windows_failed > 0 || self.totals.registrations_failed > 0
+    }
+}
+
+fn machine_report<'a>(machine: &'a Machine, analysis: &'a Analysis) -> MachineReport<'a> {
+    let windows = analysis.windows.iter().enumerate();
+    MachineReport {
+        name: &machine.name,
+        also_known_as: machine.also_known_as.iter().map(|name| &**name).collect(),
+        sources: machine.sources.iter().map(|source| &**source).collect(),
+        first_event: machine.events.first().map(|event| Time(event.time)),
+        last_event: machine.events.last().map(|event| Time(event.time)),
+        logs: machine
+            .logs
+            .iter()
+            .map(|log| LogReport {
+                path: &log.path,
+                channels: log.channels.iter().map(|channel| &**channel).collect(),
+                records: log.records,
+                events: log.events,
+                chunks_damaged: log.chunks_damaged,
+                dirty: log.dirty,
+            })
+            .collect(),
+        windows: windows
+            .filter_map(|(number, window)| window_report(machine, analysis, number, window))
+            .collect(),
+        registrations: analysis
+            .runs
+            .iter()
+            .enumerate()
+            .filter_map(|(number, run)| run_report(machine, analysis, number, run))
+            .collect(),
+        users: analysis.users.iter().map(user_report).collect(),
+        other_failures: analysis
+            .other_failures
+            .iter()
+            .filter_map(|&index| Some(failure(machine.events.get(index)?, false)))
+            .collect(),
+        other_events: Vec::new(),
+        device_status: None,
+        diagnosis: MachineDiagnosis {
+            state: analysis.state.into(),
+            registration: analysis.registration.into(),
+        },
+        gaps: Vec::new(),
+        problems: machine.problems.iter().map(problem).collect(),
+    }
+}
+
+/// Nothing only for a window without events, which there is none of.
+fn window_report<'a>(
+    machine: &'a Machine,
+    analysis: &'a Analysis,
+    number: usize,
+    window: &'a Window,
+) -> Option<WindowReport<'a>> {
+    let event = |index: usize| machine.events.get(index);
+    let id = |index: usize| event_id(machine, index);
+    let evidence = &window.evidence;
+    let first = event(window.start_event)?;
+    let last = event(window.end_event)?;
+    Some(WindowReport {
+        id: window_id(number),
+        operation: window.operation.into(),
+        prt: window.prt.into(),
+        start: EdgeReport {
+            time: Time(first.time),
+            boundary: window.start.into(),
+        },
+        end: EdgeReport {
+            time: Time(last.time),
+            boundary: window.end.into(),
+        },
+        pairing: window.pairing.into(),
+        process_id: shared(machine, window, |event| event.process_id),
+        thread_id: shared(machine, window, |event| event.thread_id),
+        correlation_id: evidence
+            .correlation_id
+            .as_ref()
+            .map(|found| Guid(found.value)),
+        upn: evidence.upn.as_ref().map(|found| found.value.as_str()),
+        user_sid: evidence.user_sid.as_ref().map(|found| found.value.as_str()),
+        credential_type: evidence
+            .credential_type
+            .as_ref()
+            .map(|found| found.value.as_str()),
+        outcome: window.outcome.into(),
+        recovered: window.recovered,
+        first_failure: window
+            .first_failure
+            .and_then(event)
+            .map(|event| failure(event, window.only_stop_failed)),
+        status: evidence
+            .status
+            .as_ref()
+            .map(|found| status_report(machine, found)),
+        server: evidence.server.as_ref().map(|found| ServerReport {
+            code: found.value.code.as_deref(),
+            also: found.value.also.iter().map(String::as_str).collect(),
+            oauth_error: found.value.oauth_error.as_deref(),
+            description: found.value.description.as_deref(),
+            event_id: id(found.event),
+        }),
+        fault: evidence.fault.as_ref().map(|found| FaultReport {
+            code: &found.value.code,
+            detail: found.value.detail.as_deref(),
+            description: found.value.description.as_deref(),
+            event_id: id(found.event),
+        }),
+        network: evidence
+            .network
+            .as_ref()
+            .map(|found| network_report(machine, found)),
+        http: evidence.http.as_ref().map(|http| {
+            let status = http.status.as_ref().map(|found| id(found.event));
+            let url = http.url.as_ref().map(|found| id(found.event));
+            HttpReport {
+                status: http.status.as_ref().map(|found| found.value),
+                method: http.method.as_deref(),
+                url: http.url.as_ref().map(|found| found.value.as_str()),
+                event_id: status.or(url).unwrap_or(0),
+                url_event_id: url,
+            }
+        }),
+        decisive: window.decisive.as_ref().map(decisive_report),
+        diagnosis: None,
+        events: window
+            .members
+            .iter()
+            .filter_map(|member| event_report(machine, analysis, member.event, member.via))
+            .collect(),
+        related: window
+            .related
+            .iter()
+            .filter_map(|&index| event_report(machine, analysis, index, Via::Correlation))
+            .collect(),
+        registrations: links(analysis.links_of_windows.get(number), |link| {
+            run_id(link.run)
+        }),
+    })
+}
+
+/// The process or thread of the boundaries, or of all events of an inferred window if they agree.
+fn shared(machine: &Machine, window: &Window, of: impl Fn(&Event) -> Option<u32>) -> Option<u32> {
+    let event = |index: usize| machine.events.get(index);
+    let mut members = window
+        .members
+        .iter()
+        .filter_map(|member| event(member.event));
+    let boundary = match window.start {
+        Edge::Missing => window.end_event,
+        _ => window.start_event,
+    };
+    let number = of(event(boundary)?)?;
+    let agree = window.start != Edge::Inferred || members.all(|event| of(event) == Some(number));
+    agree.then_some(number)
+}
+
+fn event_report<'a>(
+    machine: &'a Machine,
+    analysis: &Analysis,
+    index: usize,
+    via: Via,
+) -> Option<EventReport<'a>> {
+    let event = machine.events.get(index)?;
+    Some(EventReport {
+        event_id: event.event_id,
+        time: Time(event.time),
+        record_id: event.record_id,
+        channel: &event.channel,
+        level: event.level.into(),
+        failure: analysis.failures.get(index).copied().unwrap_or(false),
+        housekeeping: analysis.housekeeping.get(index).copied().flatten(),
+        via: via.into(),
+        name: event.info().map(|info| info.name),
+        data: &event.data,
+    })
+}
+
+fn failure(event: &Event, is_stop: bool) -> FailureReport<'_> {
+    FailureReport {
+        event_id: event.event_id,
+        name: event.info().map(|info| info.name),
+        provider: event.provider.name(),
+        channel: &event.channel,
+        record_id: event.record_id,
+        time: Time(event.time),
+        code: evidence::telling_code(event),
+        is_stop,
+    }
+}
+
+fn problem(problem: &Problem) -> ProblemReport<'_> {
+    ProblemReport {
+        path: &problem.path,
+        kind: problem.kind,
+        offset: problem.offset,
+        detail: &problem.detail,
+        lost_bytes: problem.lost_bytes,
+    }
+}
+
+/// The name of a window within its machine.
+fn window_id(number: usize) -> String {
+    format!("w{}", number + 1)
+}
+
+/// The name of a run within its machine.
+fn run_id(number: usize) -> String {
+    format!("r{}", number + 1)
+}
+
+fn event_id(machine: &Machine, index: usize) -> u32 {
+    machine.events.get(index).map_or(0, |event| event.event_id)
+}
+
+fn links(links: Option<&Vec<Link>>, other: impl Fn(&Link) -> String) -> Vec<LinkReport> {
+    let links = links.into_iter().flatten();
+    links
+        .map(|link| LinkReport {
+            id: other(link),
+            reason: link.reason.into(),
+        })
+        .collect()
+}
+
+fn user_report(user: &User) -> UserReport<'_> {
+    UserReport {
+        user: &user.name,
+        prt: user.prt.into(),
+        state: user.state.into(),
+        last_success: user.last_success.map(Time),
+        last_failure: user.last_failure.map(Time),
+        windows: user
+            .windows
+            .iter()
+            .map(|number| window_id(*number))
+            .collect(),
+        token_requests: Vec::new(),
+    }
+}
+
+/// Nothing only for a run without events, which there is none of.
+fn run_report<'a>(
+    machine: &'a Machine,
+    analysis: &'a Analysis,
+    number: usize,
+    run: &'a Run,
+) -> Option<RunReport<'a>> {
+    let event = |index: usize| machine.events.get(index);
+    let last = match run.outcome {
+        RunOutcome::Failed => run.last_attempt(),
+        _ => None,
+    };
+    let sub_error = last.and_then(|last| last.sub_error.as_ref());
+    let server = last.and_then(|last| last.server.as_ref());
+    Some(RunReport {
+        id: run_id(number),
+        kind: run.kind.into(),
+        start: Time(event(run.members.first()?.event)?.time),
+        end: Time(event(run.members.last()?.event)?.time),
+        process_id: run.process_id,
+        outcome: run.outcome.into(),
+        phase: run.phase.map(PhaseName::from),
+        first_failure: run
+            .first_failure
+            .and_then(event)
+            .map(|event| failure(event, false)),
+        exit_code: run
+            .exit_code
+            .as_ref()
+            .map(|found| status_report(machine, found)),
+        sub_error: sub_error.map(|found| network_report(machine, found)),
+        server: server.map(|found| drs_report(machine, found)),
+        adal: run.adal.as_ref().map(|found| adal_report(machine, found)),
+        win32: run.win32.as_ref().map(|found| Win32Report {
+            number: found.value,
+            symbol: crate::knowledge::symbol("win32", &found.value.to_string()),
+            event_id: event_id(machine, found.event),
+        }),
+        proxy_page: run.proxy_page.is_some(),
+        decisive: run.decisive.as_ref().map(decisive_report),
+        attempts: run
+            .attempts
+            .iter()
+            .map(|attempt| attempt_report(machine, attempt))
+            .collect(),
+        join_type: run
+            .last_attempt()
+            .and_then(|last| last.join_type.as_deref()),
+        tenant: run.tenant.as_deref(),
+        tenant_type: run.tenant_type.as_deref(),
+        pre_check: run.pre_check.as_deref(),
+        diagnosis: None,
+        events: run
+            .members
+            .iter()
+            .filter_map(|member| event_report(machine, analysis, member.event, member.via))
+            .collect(),
+        windows: links(analysis.links_of_runs.get(number), |link| {
+            window_id(link.window)
+        }),
+    })
+}
+
+fn attempt_report<'a>(machine: &'a Machine, attempt: &'a Attempt) -> AttemptReport<'a> {
+    AttemptReport {
+        join_type: attempt.join_type.as_deref(),
+        phase: attempt.phase.map(PhaseName::from),
+        succeeded: attempt.succeeded,
+        exit_code: attempt
+            .exit_code
+            .as_ref()
+            .map(|found| status_report(machine, found)),
+        sub_error: attempt
+            .sub_error
+            .as_ref()
+            .map(|found| network_report(machine, found)),
+        server: attempt
+            .server
+            .as_ref()
+            .map(|found| drs_report(machine, found)),
+        adal: attempt
+            .adal
+            .as_ref()
+            .map(|found| adal_report(machine, found)),
+    }
+}
+
+fn status_report(machine: &Machine, found: &Found<Code>) -> StatusReport {
+    StatusReport {
+        code: Hex(found.value),
+        symbol: found.value.symbol(),
+        event_id: event_id(machine, found.event),
+    }
+}
+
+fn network_report(machine: &Machine, found: &Found<Code>) -> NetworkReport {
+    NetworkReport {
+        code: Hex(found.value),
+        number: found.value.network_number(),
+        symbol: found.value.symbol(),
+        event_id: event_id(machine, found.event),
+    }
+}
+
+fn drs_report<'a>(machine: &Machine, found: &'a Found<ServerAnswer>) -> DrsReport<'a> {
+    let answer = &found.value.answer;
+    DrsReport {
+        code: answer.code.as_deref(),
+        sub_code: answer.sub_code.as_deref(),
+        also: answer.also.iter().map(String::as_str).collect(),
+        description: answer.description.as_deref(),
+        http_status: found.value.http_status,
+        request_id: answer.request_id.as_deref(),
+        event_id: event_id(machine, found.event),
+    }
+}
+
+fn adal_report<'a>(machine: &Machine, found: &'a Found<Adal>) -> AdalReport<'a> {
+    let adal = &found.value;
+    AdalReport {
+        code: adal.code.map(Hex),
+        symbol: adal.code.and_then(Code::symbol),
+        error: adal.error.as_deref(),
+        message: adal.message.as_deref(),
+        correlation_id: adal.correlation_id.map(Guid),
+        log: adal.log.iter().map(String::as_str).collect(),
+        event_id: event_id(machine, found.event),
+    }
+}
+
+fn decisive_report(decisive: &Decisive) -> DecisiveReport<'_> {
+    DecisiveReport {
+        code: &decisive.code,
+        kind: decisive.kind.into(),
+    }
+}

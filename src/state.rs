@@ -1,0 +1,125 @@
+//! The state of each strand: the registration, and the token of each user.
+//!
+//! Only a later success of the same strand and user makes up for a failure. The administrator who
+//! collected the logs has a token of their own, which says nothing of the user's.
+
+use crate::event::Event;
+use crate::registration::{Run, RunOutcome};
+use crate::window::{Outcome, Prt, Window};
+use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, HashMap};
+
+/// How a strand stands, the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Nothing tells.
+    NoEvidence,
+    /// It works, and always has.
+    Healthy,
+    /// It failed, and works since.
+    Recovered,
+    /// It fails.
+    Failing,
+}
+
+impl State {
+    /// The state after another success or failure.
+    fn then(self, succeeded: bool) -> State {
+        match (self, succeeded) {
+            (_, false) => State::Failing,
+            (State::NoEvidence | State::Healthy, true) => State::Healthy,
+            (State::Recovered | State::Failing, true) => State::Recovered,
+        }
+    }
+}
+
+/// What stands for the user of windows that name none.
+pub const UNKNOWN: &str = "unknown";
+
+/// A user's token.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The user principal name, else the SID, else [`UNKNOWN`].
+    pub name: String,
+    /// Whose token it is: that of AD FS is a strand of its own.
+    pub prt: Prt,
+    /// How it stands.
+    pub state: State,
+    /// End of the last success.
+    pub last_success: Option<DateTime<Utc>>,
+    /// End of the last failure.
+    pub last_failure: Option<DateTime<Utc>>,
+    /// Indices of the windows.
+    pub windows: Vec<usize>,
+}
+
+/// The users by name, the unknown one last.
+pub fn users(events: &[Event], windows: &[Window]) -> Vec<User> {
+    let upn = |window: &Window| {
+        window
+            .evidence
+            .upn
+            .as_ref()
+            .map(|upn| upn.value.to_lowercase())
+    };
+    let sid = |window: &Window| {
+        window
+            .evidence
+            .user_sid
+            .as_ref()
+            .map(|sid| sid.value.clone())
+    };
+    // A SID is a user's where one window names both.
+    let known: HashMap<String, String> = windows
+        .iter()
+        .filter_map(|window| Some((sid(window)?, upn(window)?)))
+        .collect();
+    let mut users: BTreeMap<(bool, String, bool), User> = BTreeMap::new();
+    for (number, window) in windows.iter().enumerate() {
+        let by_sid = || sid(window).map(|sid| known.get(&sid).cloned().unwrap_or(sid));
+        let name = upn(window).or_else(by_sid);
+        let is_unknown = name.is_none();
+        let name = name.unwrap_or_else(|| UNKNOWN.to_owned());
+        let key = (is_unknown, name.clone(), window.prt == Prt::Enterprise);
+        let user = users.entry(key).or_insert_with(|| User {
+            name,
+            prt: window.prt,
+            state: State::NoEvidence,
+            last_success: None,
+            last_failure: None,
+            windows: Vec::new(),
+        });
+        user.windows.push(number);
+    }
+    let mut users: Vec<User> = users.into_values().collect();
+    for user in &mut users {
+        // By their end: of two windows that overlap the later end is the later word.
+        let mut ended: Vec<(usize, &Window)> = user
+            .windows
+            .iter()
+            .filter_map(|number| windows.get(*number))
+            .map(|window| (window.end_event, window))
+            .collect();
+        ended.sort_by_key(|(end, _)| *end);
+        for (end, window) in ended {
+            let time = events.get(end).map(|event| event.time);
+            match window.outcome {
+                Outcome::Succeeded => user.last_success = time,
+                Outcome::Failed => user.last_failure = time,
+                Outcome::Incomplete => continue,
+            }
+            user.state = user.state.then(window.outcome == Outcome::Succeeded);
+        }
+    }
+    users
+}
+
+/// The state of the registration. Runs that could not be or left nothing say neither.
+pub fn registration(runs: &[Run]) -> State {
+    runs.iter()
+        .fold(State::NoEvidence, |state, run| match run.outcome {
+            RunOutcome::Succeeded | RunOutcome::AlreadyJoined => state.then(true),
+            RunOutcome::Failed => state.then(false),
+            RunOutcome::NotPossible | RunOutcome::Silent => state,
+        })
+}
