@@ -9,6 +9,7 @@
 use crate::analysis::{self, Analysis};
 use crate::code::Code;
 use crate::event::Data;
+use crate::knowledge::EventInfo;
 use crate::problem::ProblemKind;
 use crate::scan::Scan;
 use chrono::{DateTime, Timelike, Utc};
@@ -532,6 +533,9 @@ pub struct EventReport<'a> {
     )]
     #[serde(serialize_with = "data")]
     pub data: &'a Data,
+    /// What is known of the event.
+    #[serde(skip)]
+    pub(crate) info: Option<&'static EventInfo>,
 }
 
 fn data<S: Serializer>(data: &Data, serializer: S) -> Result<S::Ok, S::Error> {

@@ -233,6 +233,7 @@ fn event_report<'a>(
         via: via.into(),
         name: event.info().map(|info| info.name),
         data: &event.data,
+        info: event.info(),
     })
 }
 

@@ -9,6 +9,7 @@ use super::{
     RunOutcomeName, RunReport, StateName, StatusReport, Time, ViaName, WindowReport,
 };
 use crate::code::Code;
+use crate::knowledge::Role;
 use crate::terminal::one_line;
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -612,7 +613,7 @@ fn event_line(event: &EventReport<'_>, lead: &str, out: &mut dyn Write) -> io::R
         .data
         .iter()
         .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| format!("{}={}", one_line(name), one_line(value)))
+        .map(|(name, value)| format!("{}={}", one_line(name), shown_value(event, name, value)))
         .collect();
     let lead = format!("{lead}{} {mark} {:<4} ", clock(event.time), event.event_id);
     let text = match values.is_empty() {
@@ -620,6 +621,19 @@ fn event_line(event: &EventReport<'_>, lead: &str, out: &mut dyn Write) -> io::R
         false => format!("{name}: {}", values.join(" ")),
     };
     wrapped(&lead, &text, out)
+}
+
+/// A field's value; a code that the record holds in decimal is shown as everyone writes it.
+fn shown_value<'v>(event: &EventReport<'_>, name: &str, value: &'v str) -> Cow<'v, str> {
+    let is_code = event.info.is_some_and(|info| {
+        [Role::Status, Role::WamCode, Role::TransportError]
+            .into_iter()
+            .any(|role| info.fields(role).any(|field| field == name))
+    });
+    match Code::parse(value).filter(|code| is_code && code.0 != 0) {
+        Some(code) => code.to_string().into(),
+        None => one_line(value),
+    }
 }
 
 fn other_failures(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -674,7 +688,7 @@ fn problems(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 fn totals(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let totals = &report.totals;
     let mut text = format!(
-        "{}, {}, {} of which {} of ours, {} ({} failed), {} ({} failed)",
+        "{}, {}, {} ({} of ours), {} ({} failed), {} ({} failed)",
         counted(totals.machines, "machine"),
         counted(totals.logs, "log"),
         counted(totals.records_read, "record"),
