@@ -57,34 +57,75 @@ pub(crate) struct Chunk {
     pub(crate) gaps: Vec<Range<usize>>,
     /// A checksum disagrees. The readable records count all the same.
     pub(crate) checksum_wrong: bool,
-    /// Where the searched part ends.
-    pub(crate) end: usize,
 }
 
-/// Reads what the slot holds. The last slot of a truncated file is shorter than the others.
+/// What of a slot must be read to tell what it holds, after its first [`SLOT_START`] bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needed {
+    /// Nothing: the slot is unused.
+    Nothing,
+    /// The part up to here, which the header calls live.
+    Live(usize),
+    /// The whole slot.
+    Whole,
+}
+
+/// Enough of a slot to see whether it is a chunk, how much of it is live, and whether a record
+/// follows a header that is gone.
+pub(crate) const SLOT_START: usize = CHUNK_HEADER_SIZE + RECORD_HEADER_SIZE;
+
+/// Decides how much of a slot to read.
+pub(crate) fn needed(start: &[u8]) -> Needed {
+    if !start.starts_with(CHUNK_MAGIC) {
+        let zeroed = start.iter().take(CHUNK_MAGIC.len()).all(|b| *b == 0);
+        let record = start
+            .get(CHUNK_HEADER_SIZE..)
+            .unwrap_or(&[])
+            .starts_with(RECORD_MAGIC);
+        return match zeroed && !record {
+            true => Needed::Nothing,
+            false => Needed::Whole,
+        };
+    }
+    match live_end(start) {
+        Some(end) => Needed::Live(end),
+        None => Needed::Whole,
+    }
+}
+
+/// Where the live part ends, if the header is to be believed: its checksum agrees.
+fn live_end(slot: &[u8]) -> Option<usize> {
+    let mut header = crc32fast::Hasher::new();
+    header.update(slot.get(..120)?);
+    header.update(slot.get(128..CHUNK_HEADER_SIZE)?);
+    let has_checksums = u32_at(slot, 120)? & NO_CHECKSUMS == 0;
+    let agrees = has_checksums && u32_at(slot, 124)? == header.finalize();
+    let end = u32_at(slot, 48)? as usize;
+    (agrees && (CHUNK_HEADER_SIZE..=CHUNK_SIZE).contains(&end)).then_some(end)
+}
+
+/// Reads what a slot holds, of which this much was read. A part that [`needed`] called enough and
+/// whose checksum disagrees must be read again, whole.
 pub(crate) fn read(slot: &[u8]) -> Slot {
-    if !slot.starts_with(CHUNK_MAGIC) {
+    if !slot.starts_with(CHUNK_MAGIC) || slot.len() < CHUNK_HEADER_SIZE {
         return match looks_unused(slot) {
             true => Slot::Empty,
             false => Slot::Damaged,
         };
     }
-    let Some(free_space) = u32_at(slot, 48).filter(|_| slot.len() >= CHUNK_HEADER_SIZE) else {
-        return Slot::Damaged;
-    };
-    let free_space = (free_space as usize).clamp(CHUNK_HEADER_SIZE, slot.len());
-    let checksum_wrong = !checksums_agree(slot, free_space);
-    // A stale header calls too little live: where it is in doubt the whole slot is read.
-    let end = match checksum_wrong {
-        true => slot.len(),
-        false => free_space,
-    };
-    let (records, gaps) = walk(slot, free_space, end);
+    let has_checksums = u32_at(slot, 120).is_none_or(|flags| flags & NO_CHECKSUMS == 0);
+    let live = live_end(slot).filter(|end| {
+        let records = slot.get(CHUNK_HEADER_SIZE..*end);
+        records.is_some_and(|records| u32_at(slot, 52) == Some(crc32fast::hash(records)))
+    });
+    // A stale header calls too little live: where it is in doubt the whole slot is searched.
+    let end = live.unwrap_or(slot.len());
+    let free_space = u32_at(slot, 48).map_or(slot.len(), |end| end as usize);
+    let (records, gaps) = walk(slot, free_space.clamp(CHUNK_HEADER_SIZE, slot.len()), end);
     Slot::Chunk(Chunk {
         records,
         gaps,
-        checksum_wrong,
-        end,
+        checksum_wrong: has_checksums && live.is_none(),
     })
 }
 
@@ -92,24 +133,6 @@ pub(crate) fn read(slot: &[u8]) -> Slot {
 fn looks_unused(slot: &[u8]) -> bool {
     let zeroed = slot.iter().take(CHUNK_MAGIC.len()).all(|b| *b == 0);
     zeroed && record_at(slot, CHUNK_HEADER_SIZE, slot.len()).is_none()
-}
-
-fn checksums_agree(slot: &[u8], free_space: usize) -> bool {
-    if u32_at(slot, 120).is_some_and(|flags| flags & NO_CHECKSUMS != 0) {
-        return true;
-    }
-    let (Some(start), Some(tables), Some(records)) = (
-        slot.get(..120),
-        slot.get(128..CHUNK_HEADER_SIZE),
-        slot.get(CHUNK_HEADER_SIZE..free_space),
-    ) else {
-        return false;
-    };
-    let mut header = crc32fast::Hasher::new();
-    header.update(start);
-    header.update(tables);
-    u32_at(slot, 124) == Some(header.finalize())
-        && u32_at(slot, 52) == Some(crc32fast::hash(records))
 }
 
 /// Follows the records from the chunk header to `end`. Where one is damaged it goes on at the next
@@ -175,6 +198,11 @@ fn next_record(slot: &[u8], from: usize, end: usize) -> Option<usize> {
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     let bytes = bytes.get(at..)?.first_chunk()?;
     Some(u32::from_le_bytes(*bytes))
+}
+
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    let bytes = bytes.get(at..)?.first_chunk()?;
+    Some(u16::from_le_bytes(*bytes))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {

@@ -1,6 +1,6 @@
 //! The records of a chunk, decoded by the evtx crate, as [`Event`]s.
 
-use crate::chunk::{Chunk, RECORD_HEADER_SIZE, RECORD_MAGIC, SMALLEST_RECORD, Span};
+use crate::chunk::{RECORD_HEADER_SIZE, RECORD_MAGIC, SMALLEST_RECORD, Span};
 use crate::event::{Data, Event, Level, Provider, guid};
 use crate::knowledge::Role;
 use crate::secret;
@@ -43,17 +43,17 @@ impl Names {
     }
 }
 
-/// Decodes every record of the chunk and keeps those of the selected providers. `slot` is
-/// changed: what is no record is covered up, so that the evtx crate walks the same records as we.
+/// Decodes these records of the chunk and keeps those of the selected providers. `slot` is
+/// changed: everything else in it is covered up, so that the evtx crate walks these records only.
 pub(crate) fn decode(
     slot: &mut [u8],
-    chunk: &Chunk,
+    records: &[Span],
     names: &mut Names,
 ) -> (Vec<Decoded>, Vec<Undecodable>) {
     let mut events = Vec::new();
     let mut failed = Vec::new();
-    let header = header_for(slot, chunk);
-    let mut left: HashMap<usize, Span> = chunk.records.iter().map(|r| (r.start, *r)).collect();
+    let header = header_for(slot, records);
+    let mut left: HashMap<usize, Span> = records.iter().map(|r| (r.start, *r)).collect();
     let mut errors: HashMap<u64, String> = HashMap::new();
     let mut general_error = None;
 
@@ -111,9 +111,10 @@ pub(crate) fn decode(
     (events, failed)
 }
 
-/// The chunk's header with the live part that we walked, after everything in it that is no record
-/// was covered by an empty record that reaches to the next one.
-fn header_for(slot: &mut [u8], chunk: &Chunk) -> Option<EvtxChunkHeader> {
+/// The chunk's header with a live part that ends with the last of the records, after everything
+/// between them was covered by empty records. Covering overwrites record headers only: the
+/// template definitions in what is covered stay readable.
+fn header_for(slot: &mut [u8], records: &[Span]) -> Option<EvtxChunkHeader> {
     // The table of strings only saves time, and a damaged one fails the whole chunk: names are
     // read where they stand.
     if let Some(table) = slot.get_mut(STRING_TABLE) {
@@ -122,7 +123,7 @@ fn header_for(slot: &mut [u8], chunk: &Chunk) -> Option<EvtxChunkHeader> {
     let mut header = EvtxChunkHeader::from_bytes(slot).ok()?;
     let mut at = crate::chunk::CHUNK_HEADER_SIZE;
     let mut before: Option<Span> = None;
-    for record in &chunk.records {
+    for record in records {
         let gap = record.start.checked_sub(at)?;
         match before {
             _ if gap == 0 => {}
@@ -181,7 +182,7 @@ fn event_from_xml(xml: &str, names: &mut Names) -> Result<Option<Event>, String>
         match reader.read_event() {
             Ok(Xml::Start(element)) => {
                 let name = element.local_name().as_ref().to_owned();
-                fields.attributes(&name, &element, path.len());
+                fields.attributes(&name, &element, &path);
                 if path.len() == 2 && is_payload(&path) {
                     data.push((field_name(&name, &element), String::new()));
                 }
@@ -190,7 +191,7 @@ fn event_from_xml(xml: &str, names: &mut Names) -> Result<Option<Event>, String>
             }
             Ok(Xml::Empty(element)) => {
                 let name = element.local_name().as_ref().to_owned();
-                fields.attributes(&name, &element, path.len());
+                fields.attributes(&name, &element, &path);
                 if path.len() == 2 && is_payload(&path) {
                     data.push((field_name(&name, &element), String::new()));
                 }
@@ -205,23 +206,26 @@ fn event_from_xml(xml: &str, names: &mut Names) -> Result<Option<Event>, String>
                     if let Some((_, value)) = data.last_mut() {
                         value.push_str(&text);
                     }
-                } else if depth == 3 && path.get(1).is_some_and(|p| p == "System") {
-                    fields.system(path.last().map_or("", |name| name), &text);
+                } else if path.get(1).is_some_and(|part| part == "System") && !fields.done {
+                    match depth {
+                        3 => fields.system(path.last().map_or("", |name| name), &text),
+                        // Only the first System part counts. What another provider wrote is not
+                        // read on.
+                        2 if fields.provider.is_none() => return Ok(None),
+                        2 => fields.done = true,
+                        _ => {}
+                    }
                 }
                 text.clear();
                 path.pop();
-                // The System part comes first: what another provider wrote is not read on.
-                if depth == 2 && fields.provider_seen && fields.provider.is_none() {
-                    return Ok(None);
-                }
             }
             Ok(Xml::Eof) => break,
             Ok(_) => {}
             Err(error) => return Err(format!("the record's XML is broken: {error}")),
         }
     }
-    let Some(provider) = fields.provider else {
-        return Ok(None);
+    let Some(provider) = fields.provider.filter(|_| fields.done) else {
+        return Err("the record is no event: it has no System part".to_owned());
     };
     fields.into_event(provider, data, names).map(Some)
 }
@@ -259,7 +263,8 @@ pub(crate) fn push_entity(text: &mut String, entity: &quick_xml::events::BytesRe
 /// The System part of an event, as far as it was read.
 #[derive(Default)]
 struct Fields {
-    provider_seen: bool,
+    /// The end of the System part was read.
+    done: bool,
     provider: Option<Provider>,
     event_id: Option<u32>,
     version: u8,
@@ -278,14 +283,14 @@ struct Fields {
 }
 
 impl Fields {
-    fn attributes(&mut self, name: &str, element: &BytesStart<'_>, depth: usize) {
-        if depth != 2 {
+    fn attributes(&mut self, name: &str, element: &BytesStart<'_>, path: &[String]) {
+        let in_system = path.len() == 2 && path.get(1).is_some_and(|part| part == "System");
+        if !in_system || self.done {
             return;
         }
         let get = |attribute_name| attribute(element, attribute_name);
         match name {
             "Provider" => {
-                self.provider_seen = true;
                 let name = get("Name");
                 let id = get("Guid").as_deref().and_then(guid);
                 // The GUID speaks where the name was lost.

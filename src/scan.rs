@@ -4,7 +4,7 @@
 //! small ones both keep every core busy. Each worker holds one chunk at a time; what stays is the
 //! selected events.
 
-use crate::chunk::{self, CHUNK_HEADER_SIZE, CHUNK_SIZE, Chunk, FILE_HEADER_SIZE, Slot};
+use crate::chunk::{self, CHUNK_SIZE, Chunk, FILE_HEADER_SIZE, Needed, SLOT_START, Slot, Span};
 use crate::input::{self, Candidate, Kind};
 use crate::machine::{self, Machine};
 use crate::problem::{Problem, ProblemKind};
@@ -12,6 +12,7 @@ use crate::record::{self, Decoded, Names};
 use crate::select;
 use rayon::prelude::*;
 use std::fs::File;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -121,21 +122,19 @@ pub fn scan(paths: &[PathBuf], options: Options) -> Result<Scan, Error> {
 
 fn scan_in_pool(paths: &[PathBuf]) -> Result<Scan, Error> {
     let (candidates, mut problems) = input::find(paths);
-    let opened: Vec<Opened> = candidates.into_par_iter().map(open).collect();
-
+    // A log's first stretch is read while it is open, which for most logs is all of it.
+    let opened: Vec<Opened> = candidates
+        .into_par_iter()
+        .map_init(Worker::default, |worker, candidate| open(candidate, worker))
+        .collect();
     let mut logs: Vec<Log> = Vec::new();
-    let mut stretches: Vec<(usize, PathBuf, u64, u64)> = Vec::new();
+    let mut stretches: Vec<(usize, PathBuf, u64)> = Vec::new();
     let mut other_files = 0;
     for opened in opened {
         match opened {
             Opened::Log(log, file) => {
-                let slots = log
-                    .bytes
-                    .saturating_sub(FILE_HEADER_SIZE)
-                    .div_ceil(CHUNK_SIZE as u64);
-                for first in (0..slots).step_by(STRETCH as usize) {
-                    stretches.push((logs.len(), file.clone(), first, slots.min(first + STRETCH)));
-                }
+                let first_slots = (STRETCH..slots_in(log.bytes)).step_by(STRETCH as usize);
+                stretches.extend(first_slots.map(|first| (logs.len(), file.clone(), first)));
                 logs.push(log);
             }
             Opened::Other => other_files += 1,
@@ -146,23 +145,37 @@ fn scan_in_pool(paths: &[PathBuf]) -> Result<Scan, Error> {
         problems.sort();
         return Err(nothing_to_read(paths, &problems));
     }
-    let names: Vec<&str> = logs.iter().map(|log| log.path.as_str()).collect();
     let parts: Vec<(usize, Part)> = stretches
         .par_iter()
-        .map(|(log, file, first, end)| {
-            let name = names.get(*log).copied().unwrap_or("");
-            (*log, read_stretch(file, name, *first, *end))
+        .map_init(Worker::default, |worker, (number, file, first)| {
+            let part = logs
+                .get(*number)
+                .map(|log| read_later(file, log, *first, worker));
+            (*number, part.unwrap_or_default())
         })
         .collect();
-    for (log, part) in parts {
-        if let Some(log) = logs.get_mut(log) {
-            log.records += part.records;
-            log.chunks_damaged += part.chunks_damaged;
-            log.events.extend(part.events);
-            log.problems.extend(part.problems);
+    for (number, part) in parts {
+        if let Some(log) = logs.get_mut(number) {
+            log.add(part);
         }
     }
     Ok(machine::sort_by_machine(logs, problems, other_files))
+}
+
+/// What a thread keeps from one log to the next.
+struct Worker {
+    /// One slot.
+    buffer: Vec<u8>,
+    names: Names,
+}
+
+impl Default for Worker {
+    fn default() -> Worker {
+        Worker {
+            buffer: vec![0; CHUNK_SIZE],
+            names: Names::default(),
+        }
+    }
 }
 
 fn nothing_to_read(paths: &[PathBuf], problems: &[Problem]) -> Error {
@@ -195,7 +208,7 @@ enum Opened {
     Problem(Problem),
 }
 
-fn open(candidate: Candidate) -> Opened {
+fn open(candidate: Candidate, worker: &mut Worker) -> Opened {
     let problem = |kind, detail: String| {
         Opened::Problem(Problem {
             path: candidate.name.clone(),
@@ -207,28 +220,29 @@ fn open(candidate: Candidate) -> Opened {
     };
     let opened = File::open(&candidate.file).and_then(|file| {
         let size = file.metadata()?.len();
-        Ok((input::kind(&file, size)?, size))
+        Ok((input::kind(&file, size)?, size, file))
     });
     match opened {
         Err(error) => problem(ProblemKind::Unreadable, input::plain(&error)),
-        Ok((Kind::Unsupported(what), _)) => problem(
+        Ok((Kind::Unsupported(what), ..)) => problem(
             ProblemKind::Unsupported,
             format!("a {what}, which is not read: unpack it and name the folder"),
         ),
-        Ok((Kind::Empty, _)) if candidate.named => {
+        Ok((Kind::Empty, ..)) if candidate.named => {
             problem(ProblemKind::NotALog, "the file is empty".to_owned())
         }
-        Ok((Kind::Other, _)) if candidate.named => problem(
+        Ok((Kind::Other, ..)) if candidate.named => problem(
             ProblemKind::NotALog,
             "not an event log: it starts with neither ElfFile nor a chunk".to_owned(),
         ),
-        Ok((Kind::Empty | Kind::Other, _)) => Opened::Other,
+        Ok((Kind::Empty | Kind::Other, ..)) => Opened::Other,
         Ok((
             Kind::Log {
                 dirty,
                 header_damaged,
             },
             bytes,
+            file,
         )) => {
             let mut problems = Vec::new();
             if header_damaged {
@@ -241,7 +255,7 @@ fn open(candidate: Candidate) -> Opened {
                     lost_bytes: 0,
                 });
             }
-            let log = Log {
+            let mut log = Log {
                 path: candidate.name,
                 source: candidate.source,
                 bytes,
@@ -251,6 +265,8 @@ fn open(candidate: Candidate) -> Opened {
                 events: Vec::new(),
                 problems,
             };
+            let part = read_stretch(&file, &log, 0, worker);
+            log.add(part);
             Opened::Log(log, candidate.file)
         }
     }
@@ -265,44 +281,64 @@ struct Part {
     problems: Vec<Problem>,
 }
 
-fn read_stretch(file: &Path, name: &str, first: u64, end: u64) -> Part {
-    let mut part = Part::default();
-    let mut names = Names::default();
-    let mut buffer = vec![0; CHUNK_SIZE];
-    let file = match File::open(file) {
-        Ok(file) => file,
+/// Reads a stretch of a log that was closed since.
+fn read_later(file: &Path, log: &Log, first: u64, worker: &mut Worker) -> Part {
+    match File::open(file) {
+        Ok(file) => read_stretch(&file, log, first, worker),
         Err(error) => {
-            part.problem(
-                name,
-                offset_of(first),
-                ProblemKind::Unreadable,
-                input::plain(&error),
-                0,
-            );
-            return part;
+            let mut part = Part::default();
+            let offset = offset_of(first);
+            let lost = (log.bytes - offset).min(STRETCH * CHUNK_SIZE as u64);
+            let detail = input::plain(&error);
+            part.problem(&log.path, offset, ProblemKind::Unreadable, detail, lost);
+            part
         }
-    };
-    for slot in first..end {
+    }
+}
+
+/// Reads the slots of a log from this one on, a stretch of them.
+fn read_stretch(file: &File, log: &Log, first: u64, worker: &mut Worker) -> Part {
+    let mut part = Part::default();
+    for slot in first..slots_in(log.bytes).min(first + STRETCH) {
         let offset = offset_of(slot);
-        match input::read_at(&file, &mut buffer, offset) {
-            Err(error) => {
-                let detail = input::plain(&error);
-                part.problem(
-                    name,
-                    offset,
-                    ProblemKind::Unreadable,
-                    detail,
-                    CHUNK_SIZE as u64,
-                );
-            }
-            Ok(length) => {
-                if let Some(slot) = buffer.get_mut(..length) {
-                    part.read_slot(slot, name, offset, &mut names);
-                }
-            }
+        if let Err(error) = part.read_slot(file, log, offset, worker) {
+            let detail = input::plain(&error);
+            let lost = CHUNK_SIZE as u64;
+            part.problem(&log.path, offset, ProblemKind::Unreadable, detail, lost);
         }
     }
     part
+}
+
+fn slots_in(bytes: u64) -> u64 {
+    bytes
+        .saturating_sub(FILE_HEADER_SIZE)
+        .div_ceil(CHUNK_SIZE as u64)
+}
+
+/// Reads as much of a slot as it takes to tell what it holds, and returns how much that is.
+fn read_needed(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let start = read_part(file, buffer, offset, 0..SLOT_START)?;
+    let end = match chunk::needed(buffer.get(..start).unwrap_or(&[])) {
+        Needed::Nothing => 0,
+        Needed::Live(end) => end,
+        Needed::Whole => CHUNK_SIZE,
+    };
+    match end > SLOT_START {
+        true => Ok(start + read_part(file, buffer, offset, SLOT_START..end)?),
+        false => Ok(start.min(end)),
+    }
+}
+
+fn read_part(
+    file: &File,
+    buffer: &mut [u8],
+    offset: u64,
+    part: std::ops::Range<usize>,
+) -> io::Result<usize> {
+    let offset = offset + part.start as u64;
+    let part = buffer.get_mut(part).unwrap_or_default();
+    input::read_at(file, part, offset)
 }
 
 fn offset_of(slot: u64) -> u64 {
@@ -320,68 +356,82 @@ impl Part {
         });
     }
 
-    fn read_slot(&mut self, slot: &mut [u8], name: &str, offset: u64, names: &mut Names) {
-        let size = slot.len() as u64;
-        let chunk = match chunk::read(slot) {
-            Slot::Empty => return,
+    fn read_slot(
+        &mut self,
+        file: &File,
+        log: &Log,
+        offset: u64,
+        worker: &mut Worker,
+    ) -> io::Result<()> {
+        let name = log.path.as_str();
+        let buffer = worker.buffer.as_mut_slice();
+        let mut length = read_needed(file, buffer, offset)?;
+        if length == 0 {
+            return Ok(());
+        }
+        let mut found = chunk::read(buffer.get(..length).unwrap_or(&[]));
+        let in_doubt = matches!(&found, Slot::Chunk(chunk) if chunk.checksum_wrong);
+        if in_doubt && length < CHUNK_SIZE {
+            length += read_part(file, buffer, offset, length..CHUNK_SIZE)?;
+            found = chunk::read(buffer.get(..length).unwrap_or(&[]));
+        }
+        let Some(slot) = buffer.get_mut(..length) else {
+            return Ok(());
+        };
+        match found {
+            Slot::Empty => {}
             Slot::Damaged => {
                 self.chunks_damaged += 1;
                 let detail = "neither a chunk nor an unused slot: its records are lost".to_owned();
-                self.problem(name, offset, ProblemKind::DamagedChunk, detail, size);
-                return;
+                let lost = length as u64;
+                self.problem(name, offset, ProblemKind::DamagedChunk, detail, lost);
             }
-            Slot::Chunk(chunk) => chunk,
-        };
-        if slot.len() < CHUNK_SIZE {
-            let detail = format!(
-                "the file ends {} bytes short of a chunk",
-                CHUNK_SIZE - slot.len()
-            );
-            let missing = (CHUNK_SIZE - slot.len()) as u64;
-            self.problem(name, offset + size, ProblemKind::Truncated, detail, missing);
+            Slot::Chunk(chunk) => {
+                let missing = (offset + CHUNK_SIZE as u64).saturating_sub(log.bytes);
+                if missing > 0 {
+                    let detail = format!("the file ends {missing} bytes short of a whole chunk");
+                    self.problem(name, log.bytes, ProblemKind::Truncated, detail, missing);
+                }
+                self.records += chunk.records.len() as u64;
+                self.damage(&chunk, name, offset);
+                let ours = select::ours(slot, &chunk.records);
+                if !ours.is_empty() {
+                    self.decode(slot, &ours, name, offset, &mut worker.names);
+                }
+            }
         }
-        self.records += chunk.records.len() as u64;
+        Ok(())
+    }
+
+    /// Lists what is wrong with a chunk.
+    fn damage(&mut self, chunk: &Chunk, name: &str, offset: u64) {
         if chunk.checksum_wrong {
             let detail = "the chunk's checksum disagrees; its readable records were read";
-            self.problem(
-                name,
-                offset,
-                ProblemKind::ChecksumMismatch,
-                detail.to_owned(),
-                0,
-            );
+            let kind = ProblemKind::ChecksumMismatch;
+            self.problem(name, offset, kind, detail.to_owned(), 0);
         }
         for gap in &chunk.gaps {
             let at = offset + gap.start as u64;
             let detail = "no record can be made out here".to_owned();
-            self.problem(
-                name,
-                at,
-                ProblemKind::DamagedRecords,
-                detail,
-                gap.len() as u64,
-            );
+            let lost = gap.len() as u64;
+            self.problem(name, at, ProblemKind::DamagedRecords, detail, lost);
         }
         if chunk.checksum_wrong || !chunk.gaps.is_empty() {
             self.chunks_damaged += 1;
-        }
-        let live = slot.get(CHUNK_HEADER_SIZE..chunk.end).unwrap_or(&[]);
-        if !chunk.records.is_empty() && select::may_be_ours(live) {
-            self.decode(slot, &chunk, name, offset, names);
         }
     }
 
     fn decode(
         &mut self,
         slot: &mut [u8],
-        chunk: &Chunk,
+        records: &[Span],
         name: &str,
         offset: u64,
         names: &mut Names,
     ) {
-        // The parser is someone else's code on hostile bytes: if it panics, the chunk is lost and
-        // said so, and the rest is read.
-        let decoded = catch_unwind(AssertUnwindSafe(|| record::decode(slot, chunk, names)));
+        // The parser is someone else's code on hostile bytes: if it panics, these records are lost
+        // and said so, and the rest is read.
+        let decoded = catch_unwind(AssertUnwindSafe(|| record::decode(slot, records, names)));
         match decoded {
             Ok((events, undecodable)) => {
                 self.events.extend(events);
@@ -394,14 +444,27 @@ impl Part {
             }
             Err(_) => {
                 let detail = "the parser failed on this chunk".to_owned();
+                let lost = records
+                    .iter()
+                    .map(|record| record.end - record.start)
+                    .sum::<usize>();
                 self.problem(
                     name,
                     offset,
                     ProblemKind::ParserFailure,
                     detail,
-                    slot.len() as u64,
+                    lost as u64,
                 );
             }
         }
+    }
+}
+
+impl Log {
+    fn add(&mut self, part: Part) {
+        self.records += part.records;
+        self.chunks_damaged += part.chunks_damaged;
+        self.events.extend(part.events);
+        self.problems.extend(part.problems);
     }
 }

@@ -1,31 +1,369 @@
-//! Which chunks can hold a record of ours.
+//! Which records of a chunk are ours, decided in place.
 //!
-//! A record names its provider in its own bytes or in a template definition of the same chunk, as
-//! UTF-16 text, as ANSI text or by GUID. A chunk in which none of these stands holds no record of
-//! ours and is not decoded. A chunk that passes is decoded whole and each record is asked for its
-//! provider: this step may only leave out, never choose.
+//! Nearly all records are foreign, and decoding them is what costs. A record is an instance of a
+//! template: its definition says where the provider's name stands, as a literal or as one of the
+//! instance's values, and is looked at once a chunk; after that one value of each record is
+//! compared. In the records of both our providers the name is a value.
+//!
+//! What is left out here is never looked at again, so only a record that is proven to name another
+//! provider is left out. Whatever does not have the usual shape is decoded and then asked: bare
+//! elements, names in several parts, values whose sizes do not fit their types.
 
+use crate::chunk::{RECORD_HEADER_SIZE, Span, u16_at, u32_at};
 use crate::event::Provider;
-use memchr::memmem::Finder;
 use std::sync::LazyLock;
 
-static MARKS: LazyLock<Vec<Finder<'static>>> = LazyLock::new(|| {
-    Provider::ALL
-        .into_iter()
-        .flat_map(|provider| {
-            let name = provider.name();
-            let wide: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
-            [
-                wide,
-                name.as_bytes().to_vec(),
-                provider.guid().to_bytes_le().to_vec(),
-            ]
-        })
-        .map(|mark| Finder::new(&mark).into_owned())
-        .collect()
+/// Next offset, GUID and size before a template's body.
+const DEFINITION_HEADER_SIZE: usize = 24;
+/// Next offset and hash before a name's length and characters.
+const NAME_LINK_SIZE: usize = 6;
+
+/// The value that an element depends on which is there whatever the values.
+const NO_DEPENDENCY: u16 = 0xffff;
+
+/// BinXML tokens. Those with [`MORE`] set are followed by further ones of their kind.
+mod token {
+    pub(super) const OPEN_START: u8 = 0x01;
+    pub(super) const CLOSE_START: u8 = 0x02;
+    pub(super) const CLOSE_EMPTY: u8 = 0x03;
+    pub(super) const CLOSE_ELEMENT: u8 = 0x04;
+    pub(super) const VALUE: u8 = 0x05;
+    pub(super) const ATTRIBUTE: u8 = 0x06;
+    pub(super) const TEMPLATE_INSTANCE: u8 = 0x0c;
+    pub(super) const SUBSTITUTION: u8 = 0x0d;
+    pub(super) const OPTIONAL_SUBSTITUTION: u8 = 0x0e;
+    pub(super) const FRAGMENT_HEADER: u8 = 0x0f;
+    pub(super) const MORE: u8 = 0x40;
+}
+
+/// BinXML value types.
+mod value {
+    pub(super) const UNICODE: u8 = 0x01;
+    pub(super) const ANSI: u8 = 0x02;
+    pub(super) const SID: u8 = 0x13;
+}
+
+/// Our providers' names as UTF-16.
+static NAMES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
+    Provider::ALL.map(|provider| {
+        let units = provider.name().encode_utf16();
+        units.flat_map(u16::to_le_bytes).collect()
+    })
 });
 
-/// Whether the live part of a chunk can hold a record of a selected provider.
-pub(crate) fn may_be_ours(live: &[u8]) -> bool {
-    MARKS.iter().any(|mark| mark.find(live).is_some())
+/// The records of a chunk that may be ours, in their order.
+pub(crate) fn ours(chunk: &[u8], records: &[Span]) -> Vec<Span> {
+    let mut templates = Templates::default();
+    let wanted = |record: &&Span| is_wanted(chunk, record, &mut templates).unwrap_or(true);
+    records.iter().filter(wanted).copied().collect()
+}
+
+/// Where the records of a template name their provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named {
+    /// In the template: another provider.
+    Foreign,
+    /// In this value of the record.
+    Value(u16),
+    /// In the template: ours. Or in a way that is not read here.
+    Elsewhere,
+}
+
+/// The templates of a chunk that were looked at, by the offset of their definition. Two offsets
+/// may share a place: the one looked at last has it.
+struct Templates([(u32, Named); Templates::PLACES]);
+
+impl Templates {
+    const PLACES: usize = 64;
+
+    fn look_up(&mut self, chunk: &[u8], offset: u32) -> Named {
+        // Definitions stand at any offset; the odd multiplier spreads them over the places.
+        let hash = (offset.wrapping_mul(0x9e37_79b1) >> 26) as usize;
+        let Some(place) = self.0.get_mut(hash % Templates::PLACES) else {
+            return Named::Elsewhere;
+        };
+        if place.0 != offset {
+            *place = (
+                offset,
+                named_in(chunk, offset as usize).unwrap_or(Named::Elsewhere),
+            );
+        }
+        place.1
+    }
+}
+
+impl Default for Templates {
+    fn default() -> Templates {
+        // No definition stands at offset 0, where the chunk's header is.
+        Templates([(0, Named::Elsewhere); Templates::PLACES])
+    }
+}
+
+/// Whether a record may be ours; nothing if it does not have the usual shape.
+fn is_wanted(chunk: &[u8], record: &Span, templates: &mut Templates) -> Option<bool> {
+    let start = record.start + RECORD_HEADER_SIZE;
+    let token = match *chunk.get(start..start + 5)? {
+        [token::FRAGMENT_HEADER, _, _, _, token::TEMPLATE_INSTANCE] => start + 4,
+        [token::TEMPLATE_INSTANCE, ..] => start,
+        _ => return None,
+    };
+    // The token, a version and the template's ID.
+    let definition = u32_at(chunk, token + 6)?;
+    let mut values = token + 10;
+    let value = match templates.look_up(chunk, definition) {
+        Named::Foreign => return Some(false),
+        Named::Elsewhere => return None,
+        Named::Value(value) => usize::from(value),
+    };
+    if definition as usize == values {
+        let size = u32_at(chunk, values + DEFINITION_HEADER_SIZE - 4)? as usize;
+        values = values
+            .checked_add(DEFINITION_HEADER_SIZE)?
+            .checked_add(size)?;
+    }
+    let count = u32_at(chunk, values)? as usize;
+    if value >= count || count > chunk.len() {
+        return None;
+    }
+    let descriptors = chunk.get(values + 4..values + 4 + count * 4)?;
+    let mut at = values + 4 + count * 4;
+    let mut descriptors = descriptors.chunks_exact(4);
+    for descriptor in descriptors.by_ref().take(value) {
+        let [low, high, kind, _] = *descriptor else {
+            return None;
+        };
+        let size = usize::from(u16::from_le_bytes([low, high]));
+        // A value whose size does not fit its type moves the ones after it.
+        let fits = match kind {
+            value::SID => chunk
+                .get(at + 1)
+                .is_some_and(|count| 8 + 4 * usize::from(*count) == size),
+            kind => match FIXED_SIZE.get(usize::from(kind))? {
+                &FREE => true,
+                &ODD => false,
+                fixed => usize::from(*fixed) == size,
+            },
+        };
+        if !fits {
+            return None;
+        }
+        at += size;
+    }
+    let [low, high, kind, _] = *descriptors.next()? else {
+        return None;
+    };
+    let size = usize::from(u16::from_le_bytes([low, high]));
+    may_name_ours(kind, chunk.get(at..at + size)?)
+}
+
+/// The size of a type's value does not depend on the type.
+const FREE: u8 = 0xff;
+/// Not looked at here.
+const ODD: u8 = 0xfe;
+
+/// Sizes of values by their type: null and texts have any, arrays and the rarer types are not
+/// looked at.
+const FIXED_SIZE: [u8; 0x22] = {
+    let mut sizes = [ODD; 0x22];
+    let mut kind = 0;
+    while kind < sizes.len() {
+        sizes[kind] = match kind {
+            0x00..=0x02 | 0x0e | 0x21 => FREE,
+            0x03 | 0x04 => 1,
+            0x05 | 0x06 => 2,
+            0x07 | 0x08 | 0x0b | 0x0d | 0x14 => 4,
+            0x09 | 0x0a | 0x0c | 0x11 | 0x15 => 8,
+            0x0f | 0x12 => 16,
+            _ => ODD,
+        };
+        kind += 1;
+    }
+    sizes
+};
+
+/// Whether a provider's name may be one of ours; nothing if it is no plain text.
+fn may_name_ours(kind: u8, name: &[u8]) -> Option<bool> {
+    match kind {
+        value::UNICODE if name.len() % 2 == 0 => {
+            // A name may end in NULs. An empty one leaves it to the GUID.
+            let empty = name.first_chunk().is_none_or(|unit| *unit == [0, 0]);
+            (!empty).then(|| NAMES.iter().any(|ours| name.starts_with(ours)))
+        }
+        value::ANSI => {
+            let empty = name.first().is_none_or(|byte| *byte == 0);
+            let ours = |provider: Provider| name.starts_with(provider.name().as_bytes());
+            (!empty).then(|| Provider::ALL.into_iter().any(ours))
+        }
+        _ => None,
+    }
+}
+
+/// Where a template names the provider: in the attribute `Name` of `Event/System/Provider`. Nothing
+/// if anything about it is unusual, so that the values could make another document of it.
+fn named_in(chunk: &[u8], offset: usize) -> Option<Named> {
+    let size = u32_at(chunk, offset.checked_add(DEFINITION_HEADER_SIZE - 4)?)? as usize;
+    let start = offset + DEFINITION_HEADER_SIZE;
+    let mut tokens = Tokens {
+        chunk,
+        at: start,
+        end: start.checked_add(size)?.min(chunk.len()),
+    };
+    if tokens.peek()? == token::FRAGMENT_HEADER {
+        tokens.at += 4;
+    }
+    // <Event xmlns="…"><System>. Where a value that Event depends on is null there is no event at
+    // all; System must be there, or what a value holds could stand in for it.
+    tokens.open(None)?;
+    tokens.literal_attributes()?;
+    if tokens.open(Some("System"))? != NO_DEPENDENCY {
+        return None;
+    }
+    tokens.literal_attributes()?;
+    // <Provider Name="…" Guid="…"/>, always the first in it.
+    tokens.open(Some("Provider"))?;
+    let named = tokens.provider_name()?;
+    tokens.rest_of_system()?;
+    Some(named)
+}
+
+/// A cursor over the tokens of a template's body.
+struct Tokens<'a> {
+    chunk: &'a [u8],
+    at: usize,
+    end: usize,
+}
+
+impl Tokens<'_> {
+    fn peek(&self) -> Option<u8> {
+        (self.at < self.end)
+            .then(|| self.chunk.get(self.at).copied())
+            .flatten()
+    }
+
+    /// The next token without its flag.
+    fn next(&mut self) -> Option<u8> {
+        let token = self.peek()?;
+        self.at += 1;
+        Some(token & !token::MORE)
+    }
+
+    /// An element's start, with this name if one is asked for; returns the value that the element
+    /// depends on.
+    fn open(&mut self, name: Option<&str>) -> Option<u16> {
+        let has_attributes = self.peek()? & token::MORE != 0;
+        if self.next()? != token::OPEN_START {
+            return None;
+        }
+        let dependency = u16_at(self.chunk, self.at)?;
+        // The dependency and the element's size.
+        self.at += 6;
+        let is_named = self.name(name)?;
+        if has_attributes {
+            self.at += 4;
+        }
+        is_named.then_some(dependency)
+    }
+
+    /// Reads a reference to a name and says whether it is the one asked for.
+    fn name(&mut self, name: Option<&str>) -> Option<bool> {
+        let offset = u32_at(self.chunk, self.at)? as usize;
+        self.at += 4;
+        let length = usize::from(u16_at(self.chunk, offset.checked_add(NAME_LINK_SIZE)?)?);
+        let start = offset + NAME_LINK_SIZE + 2;
+        let characters = self.chunk.get(start..start + length * 2)?;
+        if offset == self.at {
+            // The name stands here, with a NUL behind it.
+            self.at = start + length * 2 + 2;
+        }
+        let units = characters.chunks_exact(2).map(|unit| match unit {
+            [low, high] => u16::from_le_bytes([*low, *high]),
+            _ => 0,
+        });
+        Some(name.is_none_or(|name| name.encode_utf16().eq(units)))
+    }
+
+    /// Attributes with literal values only, up to the end of an element's start.
+    fn literal_attributes(&mut self) -> Option<()> {
+        loop {
+            match self.next()? {
+                token::ATTRIBUTE => {
+                    self.name(None)?;
+                }
+                token::VALUE => {
+                    self.literal()?;
+                }
+                token::CLOSE_START => return Some(()),
+                _ => return None,
+            }
+        }
+    }
+
+    /// A literal text.
+    fn literal(&mut self) -> Option<&[u8]> {
+        if self.chunk.get(self.at) != Some(&value::UNICODE) {
+            return None;
+        }
+        let length = usize::from(u16_at(self.chunk, self.at + 1)?);
+        let start = self.at + 3;
+        self.at = start + length * 2;
+        self.chunk.get(start..self.at)
+    }
+
+    /// The attributes of the Provider element, up to its end.
+    fn provider_name(&mut self) -> Option<Named> {
+        let mut named = None;
+        loop {
+            match self.next()? {
+                token::ATTRIBUTE => {
+                    let is_name = self.name(Some("Name"))?;
+                    let value = match self.next()? {
+                        token::VALUE => match may_name_ours(value::UNICODE, self.literal()?)? {
+                            true => Named::Elsewhere,
+                            false => Named::Foreign,
+                        },
+                        token::SUBSTITUTION | token::OPTIONAL_SUBSTITUTION => {
+                            let value = u16_at(self.chunk, self.at)?;
+                            self.at += 3;
+                            Named::Value(value)
+                        }
+                        _ => return None,
+                    };
+                    if is_name && named.replace(value).is_some() {
+                        return None;
+                    }
+                }
+                token::CLOSE_EMPTY => return named,
+                // An element with content, as long as there is none.
+                token::CLOSE_START if self.next()? == token::CLOSE_ELEMENT => return named,
+                _ => return None,
+            }
+        }
+    }
+
+    /// The other elements of System: no value may stand between them, which could take the whole
+    /// element away.
+    fn rest_of_system(&mut self) -> Option<()> {
+        let mut depth = 0_usize;
+        loop {
+            match self.next()? {
+                token::OPEN_START => {
+                    self.at -= 1;
+                    self.open(None)?;
+                    depth += 1;
+                }
+                token::CLOSE_START => {}
+                token::CLOSE_EMPTY => depth = depth.checked_sub(1)?,
+                token::CLOSE_ELEMENT if depth == 0 => return Some(()),
+                token::CLOSE_ELEMENT => depth -= 1,
+                token::ATTRIBUTE => {
+                    self.name(None)?;
+                }
+                token::VALUE => {
+                    self.literal()?;
+                }
+                token::SUBSTITUTION | token::OPTIONAL_SUBSTITUTION if depth > 0 => self.at += 3,
+                _ => return None,
+            }
+        }
+    }
 }
