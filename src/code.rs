@@ -147,8 +147,6 @@ impl Code {
             0x801c => Family::Dsreg,
             0x8028 | 0x8029 => Family::Tpm,
             0xc00c if low >= 0xe000 => Family::Xml,
-            0xcaa3 => Family::Http,
-            0xcaa7 | 0xcaa8 => Family::Network,
             0xcaa0..=0xcaaf => Family::Adal,
             _ => Family::Other,
         }
@@ -194,20 +192,17 @@ impl Code {
             Family::Ntstatus => symbol("ntstatus", &hex),
             Family::CloudAp => symbol("cloudap", &hex),
             Family::Dsreg => symbol("dsreg", &hex),
-            Family::Adal => symbol("adal", &hex),
+            Family::Adal => symbol("adal", &hex)
+                .or_else(|| self.network_number().and_then(|_| symbol("winhttp", &low))),
             Family::Nte => symbol("nte", &hex),
             Family::Sspi => symbol("sspi", &hex),
             Family::Tpm => symbol("tpm", &hex),
             Family::Xml => symbol("xml", &hex),
             Family::Mdm => symbol("mdm", &hex),
-            Family::Network => symbol("winhttp", &low)
-                .or_else(|| symbol("wininet", &hex))
-                .or_else(|| symbol("adal", &hex)),
+            Family::Network => symbol("winhttp", &low).or_else(|| symbol("wininet", &hex)),
             Family::Win32 => symbol("win32", &hex).or_else(|| symbol("win32", &low)),
-            Family::Http => symbol("adal", &hex),
-            Family::Other => (canonical.0 == 0)
-                .then(|| symbol("ntstatus", &hex))
-                .flatten(),
+            Family::Other if canonical.0 == 0 => symbol("ntstatus", &hex),
+            Family::Http | Family::Other => None,
         }
     }
 }

@@ -11,9 +11,7 @@ use uuid::Uuid;
 pub struct Answer {
     /// The service's error type or code (`DirectoryError`), else the last AADSTS code.
     pub code: Option<String>,
-    /// The service's sub-code.
-    pub sub_code: Option<String>,
-    /// AADSTS codes in its words, in order, without the one in `code`.
+    /// The service's sub-code, then the AADSTS codes in its words, without the one in `code`.
     pub also: Vec<String>,
     /// Its words.
     pub description: Option<String>,
@@ -38,10 +36,10 @@ impl Answer {
             return None;
         }
         let code = error_type.or_else(|| codes.pop());
+        let sub_code = value(&["ErrorSubCode", "subcode"]);
         Some(Answer {
             code,
-            sub_code: value(&["ErrorSubCode", "subcode"]),
-            also: codes,
+            also: sub_code.into_iter().chain(codes).collect(),
             description: message.or_else(|| present(text).map(str::to_owned)),
             request_id: value(&["requestid", "request_id", "TraceId"]),
         })

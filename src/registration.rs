@@ -99,7 +99,7 @@ pub struct Attempt {
 pub struct Run {
     /// Who tried.
     pub kind: Kind,
-    /// The process; absent where only the Workstation service spoke.
+    /// The process; the Workstation service's where only that spoke.
     pub process_id: Option<u32>,
     /// Its events in total order.
     pub members: Vec<Member>,
@@ -209,10 +209,15 @@ fn draft(events: &[Event], process_id: Option<u32>, own: Vec<usize>) -> Option<D
     let name_lost = |event: &Event| {
         event.event_id == id::COMPUTER_NAME_UNREADABLE && event.user_sid.as_deref() == Some(SYSTEM)
     };
+    let by_system = members().any(|event| event.user_sid.as_deref() == Some(SYSTEM));
     let kind = if members().any(|event| is_automatic(event.event_id)) {
         Kind::Automatic
     } else if members().any(interactive) {
-        Kind::Interactive
+        // The task's own events were lost.
+        match by_system {
+            true => Kind::Automatic,
+            false => Kind::Interactive,
+        }
     } else if members().any(name_lost) {
         Kind::Automatic
     } else {
@@ -297,7 +302,7 @@ fn silent_runs(events: &[Event], said: &[usize], drafts: &mut Vec<Draft>) {
         taken = trigger + length.max(1);
         drafts.push(Draft {
             kind: Kind::Automatic,
-            process_id: None,
+            process_id: event(at).and_then(|event| event.process_id),
             own: Vec::new(),
             service: said.get(trigger - start..taken).unwrap_or(&[]).to_vec(),
         });
@@ -397,10 +402,12 @@ impl Phase {
         }
     }
 
-    /// The phase that an event is from, if it is from one.
-    fn of(event_id: u32) -> Option<Phase> {
-        match event_id {
-            id::PRE_CHECK | id::NOT_SYSTEM | id::NO_DOMAIN_CONTROLLER => Some(Phase::Precheck),
+    /// The phase in which an event says that something failed.
+    fn of(event: &Event) -> Option<Phase> {
+        match event.event_id {
+            id::PRE_CHECK => (pre_check_outcome(event) == Some(RunOutcome::NotPossible))
+                .then_some(Phase::Precheck),
+            id::NOT_SYSTEM | id::NO_DOMAIN_CONTROLLER => Some(Phase::Precheck),
             id::DISCOVERY_FAILED | id::AD_LOOKUP_FAILED | id::SERVICE_DISCOVERY_FAILED => {
                 Some(Phase::Discover)
             }
@@ -415,7 +422,7 @@ impl Phase {
 
 fn furthest(events: &[Event], own: &[usize]) -> Option<Phase> {
     own.iter()
-        .filter_map(|index| Phase::of(events.get(*index)?.event_id))
+        .filter_map(|index| Phase::of(events.get(*index)?))
         .max()
 }
 
@@ -578,14 +585,20 @@ fn attempt(
             Phase::named(Block::read(event(summary)?.value(Role::DebugOutput)?).get("errorPhase")?)
         })
         .or_else(|| furthest(events, part));
-    let succeeded = part.iter().any(|index| {
+    let completes = |index: &usize| {
         event(*index).is_some_and(|event| {
             matches!(
                 event.event_id,
                 id::JOIN_SUCCEEDED | id::JOIN_COMPLETED | id::POST_JOIN_COMPLETED
             )
         })
-    });
+    };
+    // The last word counts: what comes after joining may fail.
+    let last_word = part
+        .iter()
+        .rev()
+        .find(|index| completes(index) || fails(index));
+    let succeeded = last_word.is_some_and(completes);
     let value = summary.and_then(code).or_else(|| {
         part.iter()
             .rev()
@@ -736,6 +749,8 @@ fn decisive(attempt: Option<&Attempt>, exit_code: Option<&Found<Code>>) -> Optio
     if let Some(status) = status.filter(|status| *status >= 400) {
         return decisive(format!("HTTP {status}"), DecisiveKind::Http);
     }
-    let code = codes().next()?;
+    let code = codes()
+        .find(|code| !code.is_wrapper())
+        .or_else(|| codes().next())?;
     decisive(code.to_string(), DecisiveKind::Status)
 }

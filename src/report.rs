@@ -265,7 +265,7 @@ pub struct RunReport<'a> {
     pub start: Time,
     /// Its last event.
     pub end: Time,
-    /// The process; null where only the Workstation service spoke.
+    /// The process; the Workstation service's where only that spoke.
     pub process_id: Option<u32>,
     /// How it ended.
     pub outcome: RunOutcomeName,
@@ -333,9 +333,7 @@ pub struct AttemptReport<'a> {
 pub struct DrsReport<'a> {
     /// The error type, else the last AADSTS code.
     pub code: Option<&'a str>,
-    /// The service's sub-code.
-    pub sub_code: Option<&'a str>,
-    /// AADSTS codes in its words.
+    /// The service's sub-code, and AADSTS codes in its words.
     pub also: Vec<&'a str>,
     /// Its words.
     pub description: Option<&'a str>,

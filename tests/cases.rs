@@ -142,6 +142,9 @@ tables! {
     machines "machines.txt"
     members "members.txt"
     outcome "outcome.txt"
+    links "links.txt"
     pairing "pairing.txt"
+    registration "registration.txt"
+    states "states.txt"
     subcodes "subcodes.txt"
 }

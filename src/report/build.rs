@@ -408,7 +408,6 @@ fn drs_report<'a>(machine: &Machine, found: &'a Found<ServerAnswer>) -> DrsRepor
     let answer = &found.value.answer;
     DrsReport {
         code: answer.code.as_deref(),
-        sub_code: answer.sub_code.as_deref(),
         also: answer.also.iter().map(String::as_str).collect(),
         description: answer.description.as_deref(),
         http_status: found.value.http_status,

@@ -257,8 +257,8 @@ fn drs_words(server: Option<&DrsReport<'_>>, out: &mut dyn Write) -> io::Result<
     let Some(server) = server else {
         return Ok(());
     };
-    let codes = server.code.into_iter().chain(server.sub_code);
-    let codes = codes.chain(server.also.iter().copied()).map(one_line);
+    let codes = server.code.into_iter().chain(server.also.iter().copied());
+    let codes = codes.map(one_line);
     let mut words: Vec<String> = codes.map(Cow::into_owned).collect();
     words.extend(server.http_status.map(|status| format!("HTTP {status}")));
     field(
