@@ -8,9 +8,9 @@ use memchr::memmem;
 use std::ops::Range;
 
 /// Size of a slot.
-pub(crate) const CHUNK_SIZE: usize = 0x1_0000;
+pub const CHUNK_SIZE: usize = 0x1_0000;
 /// Where the first slot starts: the file header's block.
-pub(crate) const FILE_HEADER_SIZE: u64 = 0x1000;
+pub const FILE_HEADER_SIZE: u64 = 0x1000;
 /// Size of a chunk's header; its records follow.
 pub(crate) const CHUNK_HEADER_SIZE: usize = 512;
 /// Magic, size, record ID and time.
@@ -30,16 +30,18 @@ const NO_CHECKSUMS: u32 = 0x4;
 
 /// Where a record stands in its chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+pub struct Span {
+    /// Offset of its header.
+    pub start: usize,
+    /// Offset of what follows it.
+    pub end: usize,
     /// The record's number in the file; the event's own record ID where it was written here.
-    pub(crate) number: u64,
+    pub number: u64,
 }
 
 /// What a slot holds.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Slot {
+pub enum Slot {
     /// Never written, or cleared.
     Empty,
     /// Neither a chunk nor empty.
@@ -50,13 +52,13 @@ pub(crate) enum Slot {
 
 /// A chunk's records and its damage.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Chunk {
+pub struct Chunk {
     /// The records, in place order.
-    pub(crate) records: Vec<Span>,
+    pub records: Vec<Span>,
     /// Bytes in which no record could be made out, though there should be one.
-    pub(crate) gaps: Vec<Range<usize>>,
+    pub gaps: Vec<Range<usize>>,
     /// A checksum disagrees. The readable records count all the same.
-    pub(crate) checksum_wrong: bool,
+    pub checksum_wrong: bool,
 }
 
 /// What of a slot must be read to tell what it holds, after its first [`SLOT_START`] bytes.
@@ -104,9 +106,9 @@ fn live_end(slot: &[u8]) -> Option<usize> {
     (agrees && (CHUNK_HEADER_SIZE..=CHUNK_SIZE).contains(&end)).then_some(end)
 }
 
-/// Reads what a slot holds, of which this much was read. A part that [`needed`] called enough and
+/// Reads what a slot holds, of which this much was read. A part that the header called live and
 /// whose checksum disagrees must be read again, whole.
-pub(crate) fn read(slot: &[u8]) -> Slot {
+pub fn read(slot: &[u8]) -> Slot {
     if !slot.starts_with(CHUNK_MAGIC) || slot.len() < CHUNK_HEADER_SIZE {
         return match looks_unused(slot) {
             true => Slot::Empty,

@@ -3,8 +3,8 @@
 //!
 //! The modules stand in the order in which a byte takes its way:
 //!
-//! `input` (which files) → `chunk` (64 KiB slots, damage) → `select` (can it hold ours?) →
-//! `record` (decoded by the evtx crate) → [`event`] → [`mod@scan`] (the only one with threads) →
+//! `input` (which files) → [`chunk`] (64 KiB slots, damage) → [`select`] (which records may be
+//! ours) → [`record`] (decoded by the evtx crate) → [`event`] → [`mod@scan`] (the only one with threads) →
 //! [`machine`] (whose event is it) → [`window`] (operations, with their [`evidence`]) →
 //! [`mod@report`] (one value, every format).
 //!
@@ -43,7 +43,7 @@
 )]
 
 pub mod analysis;
-mod chunk;
+pub mod chunk;
 pub mod code;
 pub mod drs;
 pub mod event;
@@ -52,12 +52,12 @@ mod input;
 pub mod knowledge;
 pub mod machine;
 pub mod problem;
-mod record;
+pub mod record;
 pub mod registration;
 pub mod report;
 pub mod scan;
 mod secret;
-mod select;
+pub mod select;
 pub mod state;
 mod terminal;
 pub mod window;

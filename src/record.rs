@@ -15,22 +15,26 @@ const STRING_TABLE: std::ops::Range<usize> = 128..384;
 
 /// A decoded record of ours and where it stood.
 #[derive(Debug)]
-pub(crate) struct Decoded {
-    pub(crate) event: Event,
+pub struct Decoded {
+    /// The event.
+    pub event: Event,
     /// The record's number in the file. Differs from the event's record ID where the record was
     /// written by another computer and forwarded.
-    pub(crate) number: u64,
+    pub number: u64,
 }
 
 /// A record that could not be decoded.
-pub(crate) struct Undecodable {
-    pub(crate) span: Span,
-    pub(crate) detail: String,
+#[derive(Debug)]
+pub struct Undecodable {
+    /// Where it stands in the chunk.
+    pub span: Span,
+    /// What the parser said.
+    pub detail: String,
 }
 
 /// One `Arc` for each of the few names that all events of a log share.
-#[derive(Default)]
-pub(crate) struct Names(HashSet<Arc<str>>);
+#[derive(Debug, Default)]
+pub struct Names(HashSet<Arc<str>>);
 
 impl Names {
     fn get(&mut self, name: &str) -> Arc<str> {
@@ -45,7 +49,7 @@ impl Names {
 
 /// Decodes these records of the chunk and keeps those of the selected providers. `slot` is
 /// changed: everything else in it is covered up, so that the evtx crate walks these records only.
-pub(crate) fn decode(
+pub fn decode(
     slot: &mut [u8],
     records: &[Span],
     names: &mut Names,

@@ -394,7 +394,7 @@ impl Part {
                 }
                 self.records += chunk.records.len() as u64;
                 self.damage(&chunk, name, offset);
-                let ours = select::ours(slot, &chunk.records);
+                let ours = select::wanted(slot, &chunk.records, select::Names::ours());
                 if !ours.is_empty() {
                     self.decode(slot, &ours, name, offset, &mut worker.names);
                 }

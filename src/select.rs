@@ -43,18 +43,52 @@ mod value {
     pub(super) const SID: u8 = 0x13;
 }
 
-/// Our providers' names as UTF-16.
-static NAMES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
-    Provider::ALL.map(|provider| {
-        let units = provider.name().encode_utf16();
-        units.flat_map(u16::to_le_bytes).collect()
-    })
-});
+/// The names of the providers whose records are wanted.
+#[derive(Clone, Debug)]
+pub struct Names {
+    utf16: Vec<Vec<u8>>,
+    ansi: Vec<Vec<u8>>,
+}
 
-/// The records of a chunk that may be ours, in their order.
-pub(crate) fn ours(chunk: &[u8], records: &[Span]) -> Vec<Span> {
-    let mut templates = Templates::default();
-    let wanted = |record: &&Span| is_wanted(chunk, record, &mut templates).unwrap_or(true);
+impl Names {
+    /// Prepares the names.
+    pub fn new(names: &[&str]) -> Names {
+        let utf16 = |name: &&str| name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        Names {
+            utf16: names.iter().map(utf16).collect(),
+            ansi: names.iter().map(|name| name.as_bytes().to_vec()).collect(),
+        }
+    }
+
+    /// The names of the providers that the report is about.
+    pub fn ours() -> &'static Names {
+        static OURS: LazyLock<Names> =
+            LazyLock::new(|| Names::new(&Provider::ALL.map(Provider::name)));
+        &OURS
+    }
+
+    /// Whether a name may be one of these; nothing if it is no plain text.
+    fn may_hold(&self, kind: u8, name: &[u8]) -> Option<bool> {
+        // A name may end in NULs. An empty one leaves it to the GUID.
+        let (empty, names) = match kind {
+            value::UNICODE if name.len().is_multiple_of(2) => {
+                let empty = name.first_chunk().is_none_or(|unit| *unit == [0, 0]);
+                (empty, &self.utf16)
+            }
+            value::ANSI => (name.first().is_none_or(|byte| *byte == 0), &self.ansi),
+            _ => return None,
+        };
+        (!empty).then(|| names.iter().any(|wanted| name.starts_with(wanted)))
+    }
+}
+
+/// The records of a chunk that may be of the named providers, in their order.
+///
+/// `chunk` is as much of the chunk as [`chunk::read`](crate::chunk::read) was given, and `records`
+/// are what it found there.
+pub fn wanted(chunk: &[u8], records: &[Span], names: &Names) -> Vec<Span> {
+    let mut templates = Templates::new(chunk, names);
+    let wanted = |record: &&Span| templates.is_wanted(record).unwrap_or(true);
     records.iter().filter(wanted).copied().collect()
 }
 
@@ -65,95 +99,102 @@ enum Named {
     Foreign,
     /// In this value of the record.
     Value(u16),
-    /// In the template: ours. Or in a way that is not read here.
+    /// In the template: one of the wanted. Or in a way that is not read here.
     Elsewhere,
 }
 
-/// The templates of a chunk that were looked at, by the offset of their definition. Two offsets
-/// may share a place: the one looked at last has it.
-struct Templates([(u32, Named); Templates::PLACES]);
+/// The templates of a chunk that were looked at.
+struct Templates<'a> {
+    chunk: &'a [u8],
+    names: &'a Names,
+    /// By the offset of their definition. Two offsets may share a place: the one looked at last
+    /// has it.
+    places: [(u32, Named); PLACES],
+}
 
-impl Templates {
-    const PLACES: usize = 64;
+/// More than the templates of nearly every chunk.
+const PLACES: usize = 64;
 
-    fn look_up(&mut self, chunk: &[u8], offset: u32) -> Named {
+impl<'a> Templates<'a> {
+    fn new(chunk: &'a [u8], names: &'a Names) -> Templates<'a> {
+        Templates {
+            chunk,
+            names,
+            // No definition stands at offset 0, where the chunk's header is.
+            places: [(0, Named::Elsewhere); PLACES],
+        }
+    }
+
+    fn look_up(&mut self, offset: u32) -> Named {
         // Definitions stand at any offset; the odd multiplier spreads them over the places.
         let hash = (offset.wrapping_mul(0x9e37_79b1) >> 26) as usize;
-        let Some(place) = self.0.get_mut(hash % Templates::PLACES) else {
+        let Some(place) = self.places.get_mut(hash % PLACES) else {
             return Named::Elsewhere;
         };
         if place.0 != offset {
-            *place = (
-                offset,
-                named_in(chunk, offset as usize).unwrap_or(Named::Elsewhere),
-            );
+            let named = named_in(self.chunk, offset as usize, self.names);
+            *place = (offset, named.unwrap_or(Named::Elsewhere));
         }
         place.1
     }
-}
 
-impl Default for Templates {
-    fn default() -> Templates {
-        // No definition stands at offset 0, where the chunk's header is.
-        Templates([(0, Named::Elsewhere); Templates::PLACES])
-    }
-}
-
-/// Whether a record may be ours; nothing if it does not have the usual shape.
-fn is_wanted(chunk: &[u8], record: &Span, templates: &mut Templates) -> Option<bool> {
-    let start = record.start + RECORD_HEADER_SIZE;
-    let token = match *chunk.get(start..start + 5)? {
-        [token::FRAGMENT_HEADER, _, _, _, token::TEMPLATE_INSTANCE] => start + 4,
-        [token::TEMPLATE_INSTANCE, ..] => start,
-        _ => return None,
-    };
-    // The token, a version and the template's ID.
-    let definition = u32_at(chunk, token + 6)?;
-    let mut values = token + 10;
-    let value = match templates.look_up(chunk, definition) {
-        Named::Foreign => return Some(false),
-        Named::Elsewhere => return None,
-        Named::Value(value) => usize::from(value),
-    };
-    if definition as usize == values {
-        let size = u32_at(chunk, values + DEFINITION_HEADER_SIZE - 4)? as usize;
-        values = values
-            .checked_add(DEFINITION_HEADER_SIZE)?
-            .checked_add(size)?;
-    }
-    let count = u32_at(chunk, values)? as usize;
-    if value >= count || count > chunk.len() {
-        return None;
-    }
-    let descriptors = chunk.get(values + 4..values + 4 + count * 4)?;
-    let mut at = values + 4 + count * 4;
-    let mut descriptors = descriptors.chunks_exact(4);
-    for descriptor in descriptors.by_ref().take(value) {
-        let [low, high, kind, _] = *descriptor else {
+    /// Whether a record may be of the providers; nothing if it does not have the usual shape.
+    fn is_wanted(&mut self, record: &Span) -> Option<bool> {
+        let chunk = self.chunk;
+        let start = record.start + RECORD_HEADER_SIZE;
+        let token = match *chunk.get(start..start + 5)? {
+            [token::FRAGMENT_HEADER, _, _, _, token::TEMPLATE_INSTANCE] => start + 4,
+            [token::TEMPLATE_INSTANCE, ..] => start,
+            _ => return None,
+        };
+        // The token, a version and the template's ID.
+        let definition = u32_at(chunk, token + 6)?;
+        let mut values = token + 10;
+        let value = match self.look_up(definition) {
+            Named::Foreign => return Some(false),
+            Named::Elsewhere => return None,
+            Named::Value(value) => usize::from(value),
+        };
+        if definition as usize == values {
+            let size = u32_at(chunk, values + DEFINITION_HEADER_SIZE - 4)? as usize;
+            values = values
+                .checked_add(DEFINITION_HEADER_SIZE)?
+                .checked_add(size)?;
+        }
+        let count = u32_at(chunk, values)? as usize;
+        if value >= count || count > chunk.len() {
+            return None;
+        }
+        let descriptors = chunk.get(values + 4..values + 4 + count * 4)?;
+        let mut at = values + 4 + count * 4;
+        let mut descriptors = descriptors.chunks_exact(4);
+        for descriptor in descriptors.by_ref().take(value) {
+            let [low, high, kind, _] = *descriptor else {
+                return None;
+            };
+            let size = usize::from(u16::from_le_bytes([low, high]));
+            // A value whose size does not fit its type moves the ones after it.
+            let fits = match kind {
+                value::SID => chunk
+                    .get(at + 1)
+                    .is_some_and(|count| 8 + 4 * usize::from(*count) == size),
+                kind => match FIXED_SIZE.get(usize::from(kind))? {
+                    &FREE => true,
+                    &ODD => false,
+                    fixed => usize::from(*fixed) == size,
+                },
+            };
+            if !fits {
+                return None;
+            }
+            at += size;
+        }
+        let [low, high, kind, _] = *descriptors.next()? else {
             return None;
         };
         let size = usize::from(u16::from_le_bytes([low, high]));
-        // A value whose size does not fit its type moves the ones after it.
-        let fits = match kind {
-            value::SID => chunk
-                .get(at + 1)
-                .is_some_and(|count| 8 + 4 * usize::from(*count) == size),
-            kind => match FIXED_SIZE.get(usize::from(kind))? {
-                &FREE => true,
-                &ODD => false,
-                fixed => usize::from(*fixed) == size,
-            },
-        };
-        if !fits {
-            return None;
-        }
-        at += size;
+        self.names.may_hold(kind, chunk.get(at..at + size)?)
     }
-    let [low, high, kind, _] = *descriptors.next()? else {
-        return None;
-    };
-    let size = usize::from(u16::from_le_bytes([low, high]));
-    may_name_ours(kind, chunk.get(at..at + size)?)
 }
 
 /// The size of a type's value does not depend on the type.
@@ -163,44 +204,20 @@ const ODD: u8 = 0xfe;
 
 /// Sizes of values by their type: null and texts have any, arrays and the rarer types are not
 /// looked at.
-const FIXED_SIZE: [u8; 0x22] = {
-    let mut sizes = [ODD; 0x22];
-    let mut kind = 0;
-    while kind < sizes.len() {
-        sizes[kind] = match kind {
-            0x00..=0x02 | 0x0e | 0x21 => FREE,
-            0x03 | 0x04 => 1,
-            0x05 | 0x06 => 2,
-            0x07 | 0x08 | 0x0b | 0x0d | 0x14 => 4,
-            0x09 | 0x0a | 0x0c | 0x11 | 0x15 => 8,
-            0x0f | 0x12 => 16,
-            _ => ODD,
-        };
-        kind += 1;
-    }
-    sizes
-};
-
-/// Whether a provider's name may be one of ours; nothing if it is no plain text.
-fn may_name_ours(kind: u8, name: &[u8]) -> Option<bool> {
-    match kind {
-        value::UNICODE if name.len() % 2 == 0 => {
-            // A name may end in NULs. An empty one leaves it to the GUID.
-            let empty = name.first_chunk().is_none_or(|unit| *unit == [0, 0]);
-            (!empty).then(|| NAMES.iter().any(|ours| name.starts_with(ours)))
-        }
-        value::ANSI => {
-            let empty = name.first().is_none_or(|byte| *byte == 0);
-            let ours = |provider: Provider| name.starts_with(provider.name().as_bytes());
-            (!empty).then(|| Provider::ALL.into_iter().any(ours))
-        }
-        _ => None,
-    }
-}
+#[rustfmt::skip]
+const FIXED_SIZE: [u8; 0x22] = [
+    // null, UTF-16, ANSI, 8 to 64 bits signed and unsigned
+    FREE, FREE, FREE, 1, 1, 2, 2, 4, 4, 8, 8,
+    // float, double, Boolean, binary, GUID, pointer, FILETIME, SYSTEMTIME, SID, hex 32 and 64
+    4, 8, 4, FREE, 16, ODD, 8, 16, ODD, 4, 8,
+    ODD, ODD, ODD, ODD, ODD, ODD, ODD, ODD, ODD, ODD, ODD,
+    // BinXML
+    FREE,
+];
 
 /// Where a template names the provider: in the attribute `Name` of `Event/System/Provider`. Nothing
 /// if anything about it is unusual, so that the values could make another document of it.
-fn named_in(chunk: &[u8], offset: usize) -> Option<Named> {
+fn named_in(chunk: &[u8], offset: usize, names: &Names) -> Option<Named> {
     let size = u32_at(chunk, offset.checked_add(DEFINITION_HEADER_SIZE - 4)?)? as usize;
     let start = offset + DEFINITION_HEADER_SIZE;
     let mut tokens = Tokens {
@@ -221,7 +238,7 @@ fn named_in(chunk: &[u8], offset: usize) -> Option<Named> {
     tokens.literal_attributes()?;
     // <Provider Name="…" Guid="…"/>, always the first in it.
     tokens.open(Some("Provider"))?;
-    let named = tokens.provider_name()?;
+    let named = tokens.provider_name(names)?;
     tokens.rest_of_system()?;
     Some(named)
 }
@@ -310,14 +327,14 @@ impl Tokens<'_> {
     }
 
     /// The attributes of the Provider element, up to its end.
-    fn provider_name(&mut self) -> Option<Named> {
+    fn provider_name(&mut self, names: &Names) -> Option<Named> {
         let mut named = None;
         loop {
             match self.next()? {
                 token::ATTRIBUTE => {
                     let is_name = self.name(Some("Name"))?;
                     let value = match self.next()? {
-                        token::VALUE => match may_name_ours(value::UNICODE, self.literal()?)? {
+                        token::VALUE => match names.may_hold(value::UNICODE, self.literal()?)? {
                             true => Named::Elsewhere,
                             false => Named::Foreign,
                         },
