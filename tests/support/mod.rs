@@ -23,3 +23,36 @@ pub fn json_bytes(paths: &[&Path], threads: usize) -> Vec<u8> {
     report::json::write(&report::Report::new(&scan, &analyses), &mut bytes).unwrap();
     bytes
 }
+
+/// The text report, as bytes.
+pub fn text_bytes(paths: &[&Path], threads: usize, all: bool) -> Vec<u8> {
+    use prtrace::{report, scan};
+    let paths: Vec<_> = paths.iter().map(|path| path.to_path_buf()).collect();
+    let scan = scan::scan(&paths, scan::Options::default().threads(threads)).unwrap();
+    let analyses = report::analyze(&scan);
+    let report = report::Report::new(&scan, &analyses);
+    let mut bytes = Vec::new();
+    let options = report::text::Options { all };
+    report::text::write(&report, options, &mut bytes).unwrap();
+    bytes
+}
+
+/// The names of the sample scenarios, sorted.
+pub fn samples() -> Vec<String> {
+    let names = file_names(Path::new("tests/samples")).into_iter();
+    let names: Vec<String> = names
+        .map(|name| name.strip_suffix(".txt").unwrap().to_owned())
+        .collect();
+    assert!(!names.is_empty());
+    names
+}
+
+/// What is in a folder, sorted.
+pub fn file_names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
