@@ -56,3 +56,29 @@ pub fn file_names(folder: &Path) -> Vec<String> {
     names.sort();
     names
 }
+
+/// A scenario that fills every place of the report with hostile text.
+pub fn hostile() -> String {
+    include_str!("hostile.txt").replace("FIELD", "Name\u{9b}31m\u{202e}")
+}
+
+/// Where the chunks of a log start.
+pub fn chunks(log: &[u8]) -> impl Iterator<Item = usize> + use<> {
+    (4096..log.len()).step_by(65536)
+}
+
+/// Where the records of a chunk that is whole stand, by their own sizes.
+pub fn spans(log: &[u8], chunk: usize) -> Vec<std::ops::Range<usize>> {
+    let u32_at = |at: usize| u32::from_le_bytes(log[at..at + 4].try_into().unwrap()) as usize;
+    let end = chunk + u32_at(chunk + 48);
+    let mut spans = Vec::new();
+    let mut at = chunk + 512;
+    while at < end {
+        let size = u32_at(at + 4);
+        assert_eq!(&log[at..at + 4], b"**\0\0");
+        assert_eq!(u32_at(at + size - 4), size);
+        spans.push(at..at + size);
+        at += size;
+    }
+    spans
+}
