@@ -1,0 +1,565 @@
+//! The program as a user meets it: arguments, exit status, messages, output files, and that nothing
+//! from a log steers the terminal or gives a token away.
+
+mod support;
+
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use support::{evtx, file_names, hostile, scenario};
+
+fn prtrace() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_prtrace"))
+}
+
+fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Output {
+    prtrace().args(arguments).output().unwrap()
+}
+
+fn run_in<S: AsRef<OsStr>>(folder: &Path, arguments: &[S]) -> Output {
+    let mut command = prtrace();
+    command.current_dir(folder).args(arguments);
+    command.output().unwrap()
+}
+
+fn status(output: &Output) -> i32 {
+    output.status.code().expect("not killed by a signal")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The program refused: status 2, nothing on standard output, and this one line on the other.
+#[track_caller]
+fn refused(output: &Output, message: &str) {
+    assert_eq!(text(&output.stderr), format!("prtrace: {message}\n"));
+    assert_eq!(text(&output.stdout), "");
+    assert_eq!(status(output), 2);
+}
+
+/// An empty folder, and in it whatever the test puts there.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+const HEALTHY: &str = "computer PC-1.contoso.com\n08:00:00 1006\n08:00:01 1007 Status=0\n";
+const FAILING: &str = "computer PC-2.contoso.com\n08:00:00 1006\n08:00:01 1007 Status=0xC000006D\n";
+
+fn write_logs(scenario: &str, folder: &Path) {
+    scenario::write_to(scenario, folder).unwrap();
+}
+
+#[test]
+fn the_exit_status_says_whether_a_window_failed() {
+    let folder = folder();
+    write_logs(HEALTHY, &folder.path().join("healthy"));
+    write_logs(FAILING, &folder.path().join("failing"));
+    let incomplete = "computer PC-3\n08:00:00 1006\n";
+    write_logs(incomplete, &folder.path().join("incomplete"));
+    let recovered =
+        "computer PC-4\n08:00:00 1006\n08:00:00.5 1155 Status=0xC000006D\n08:00:01 1007 Status=0\n";
+    write_logs(recovered, &folder.path().join("recovered"));
+    fs::write(
+        folder.path().join("none.evtx"),
+        evtx::write_log(&[]).unwrap(),
+    )
+    .unwrap();
+    for (arguments, expected) in [
+        (&["healthy"][..], 0),
+        (&["failing"], 1),
+        (&["healthy", "failing"], 1),
+        (&["incomplete"], 0),
+        (&["recovered"], 0),
+        (&["none.evtx"], 0),
+        (&["."], 1),
+    ] {
+        for format in ["text", "json"] {
+            let mut with_format = vec!["--format", format];
+            with_format.extend(arguments);
+            let output = run_in(folder.path(), &with_format);
+            assert_eq!(status(&output), expected, "{with_format:?}");
+            assert_eq!(text(&output.stderr), "");
+            assert!(!output.stdout.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_log_without_events_of_ours_says_so() {
+    let folder = folder();
+    fs::write(
+        folder.path().join("none.evtx"),
+        evtx::write_log(&[]).unwrap(),
+    )
+    .unwrap();
+    let output = run_in(folder.path(), &["none.evtx"]);
+    let first = text(&output.stdout).lines().next().unwrap();
+    assert_eq!(
+        first,
+        "No event of a sign-in or device registration provider was found."
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_one_line_that_says_what_and_where() {
+    let folder = folder();
+    let make = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    fs::create_dir(folder.path().join("nologs")).unwrap();
+    fs::create_dir(folder.path().join("zips")).unwrap();
+    make("nologs/notes.txt", b"nothing");
+    make("notes.evtx", b"nothing");
+    make("zero.evtx", b"");
+    make("logs.zip", b"PK\x03\x04....");
+    make("zips/logs.zip", b"PK\x03\x04....");
+    make("logs.cab", b"MSCF....");
+    make("logs.7z", b"7z\xbc\xaf\x27\x1c");
+    let zip = "a zip archive, which is not read: unpack it and name the folder";
+    let no_log = "there is no event log (.evtx) in it";
+    for (arguments, message) in [
+        (
+            &["missing"][..],
+            "missing: no such file or directory".to_owned(),
+        ),
+        (
+            &["missing/x.evtx"],
+            "missing/x.evtx: no such file or directory".to_owned(),
+        ),
+        (&["empty"], format!("empty: {no_log}")),
+        (&["nologs"], format!("nologs: {no_log}")),
+        (
+            &["notes.evtx"],
+            "notes.evtx: not an event log: it starts with neither ElfFile nor a chunk".to_owned(),
+        ),
+        (&["zero.evtx"], "zero.evtx: the file is empty".to_owned()),
+        (&["logs.zip"], format!("logs.zip: {zip}")),
+        (&["zips"], format!("zips: {zip} (zips/logs.zip)")),
+        (
+            &["logs.cab"],
+            format!("logs.cab: {}", zip.replace("zip", "cabinet")),
+        ),
+        (
+            &["logs.7z"],
+            format!("logs.7z: {}", zip.replace("zip", "7z")),
+        ),
+        (
+            &["empty", "nologs"],
+            format!("no event log was found in 2 inputs; the first of them, empty: {no_log}"),
+        ),
+    ] {
+        refused(&run_in(folder.path(), arguments), &message);
+        let mut explicit = vec!["analyze", "--format", "json"];
+        explicit.extend(arguments);
+        refused(&run_in(folder.path(), &explicit), &message);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_itself_is_unreadable() {
+    let folder = folder();
+    std::os::unix::fs::symlink("loop.evtx", folder.path().join("loop.evtx")).unwrap();
+    let output = run_in(folder.path(), &["loop.evtx"]);
+    let message = text(&output.stderr);
+    assert!(message.starts_with("prtrace: loop.evtx: too many levels of symbolic links"));
+    assert_eq!(message.lines().count(), 1);
+    assert!(!message.contains("os error"));
+    assert_eq!(status(&output), 2);
+}
+
+/// Whoever runs the tests, this file can be opened and not be read.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_fails_to_read_is_unreadable() {
+    refused(
+        &run(&["/proc/self/mem"]),
+        "/proc/self/mem: input/output error",
+    );
+}
+
+#[test]
+fn without_arguments_it_shows_its_help() {
+    let output = run::<&str>(&[]);
+    assert_eq!(status(&output), 2);
+    assert_eq!(text(&output.stdout), "");
+    assert!(text(&output.stderr).contains("Usage: prtrace [OPTIONS] <PATH>..."));
+    let help = run(&["--help"]);
+    assert_eq!(status(&help), 0);
+    assert_eq!(text(&help.stderr), "");
+    assert!(text(&help.stdout).contains("Usage: prtrace [OPTIONS] <PATH>..."));
+    let version = run(&["--version"]);
+    assert_eq!(
+        text(&version.stdout),
+        concat!("prtrace ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
+fn wrong_arguments_are_refused_and_named() {
+    for (arguments, named) in [
+        (
+            &["--threads", "0", "samples"][..],
+            "'0' for '--threads <N>'",
+        ),
+        (&["--threads", "x", "samples"], "'x' for '--threads <N>'"),
+        (
+            &["--threads", "1.5", "samples"],
+            "'1.5' for '--threads <N>'",
+        ),
+        (&["--threads=-1", "samples"], "'-1' for '--threads <N>'"),
+        (&["--threads=", "samples"], "--threads <N>"),
+        (
+            &["--threads", "99999", "samples"],
+            "'99999' for '--threads <N>'",
+        ),
+        (
+            &["--format", "xml", "samples"],
+            "'xml' for '--format <FORMAT>'",
+        ),
+        (&["--colour", "samples"], "'--colour'"),
+        (&["--format", "json"], "<PATH>..."),
+        (&["analyze"], "<PATH>..."),
+        (&["schema", "samples"], "'samples'"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(status(&output), 2, "{arguments:?}");
+        assert_eq!(text(&output.stdout), "");
+        assert!(text(&output.stderr).contains(named), "{arguments:?}");
+    }
+}
+
+#[test]
+fn analyze_is_the_command_that_need_not_be_named() {
+    for options in [&[][..], &["--all"], &["--format", "json", "--threads", "1"]] {
+        let short = [options, &["samples/wrong-password"]].concat();
+        let long = [&["analyze"], options, &["samples/wrong-password"]].concat();
+        let (short, long) = (run(&short), run(&long));
+        assert_eq!(status(&short), 1);
+        assert_eq!(status(&long), 1);
+        assert_eq!(text(&short.stdout), text(&long.stdout));
+    }
+}
+
+#[test]
+fn a_folder_named_like_a_command_can_be_reached() {
+    let folder = folder();
+    write_logs(FAILING, &folder.path().join("schema"));
+    write_logs(FAILING, &folder.path().join("analyze"));
+    let reached: &[&[&str]] = &[
+        &["./schema"],
+        &["analyze", "schema"],
+        &["analyze", "analyze"],
+        &["./analyze"],
+    ];
+    for arguments in reached {
+        let output = run_in(folder.path(), arguments);
+        assert_eq!(status(&output), 1, "{arguments:?}");
+        assert!(text(&output.stdout).starts_with("PC-2.contoso.com: "));
+    }
+    let schema = run_in(folder.path(), &["schema"]);
+    assert_eq!(status(&schema), 0);
+    assert!(json(&schema)["$schema"].is_string());
+}
+
+#[test]
+fn output_goes_to_a_file_that_appears_whole_or_not_at_all() {
+    let folder = folder();
+    write_logs(FAILING, &folder.path().join("logs"));
+    let report = folder.path().join("report.json");
+    let printed = run_in(folder.path(), &["--format", "json", "logs"]);
+
+    // Nothing is written where there is nothing to report.
+    let to_file = |path: &str| {
+        let arguments = ["--format", "json", "--output", "report.json", path];
+        run_in(folder.path(), &arguments)
+    };
+    refused(&to_file("missing"), "missing: no such file or directory");
+    assert!(!report.exists());
+
+    for _ in 0..2 {
+        let output = to_file("logs");
+        assert_eq!(status(&output), 1);
+        assert_eq!((text(&output.stdout), text(&output.stderr)), ("", ""));
+        assert_eq!(text(&fs::read(&report).unwrap()), text(&printed.stdout));
+    }
+    // What was there stays if the job cannot be done.
+    refused(&to_file("missing"), "missing: no such file or directory");
+    assert_eq!(text(&fs::read(&report).unwrap()), text(&printed.stdout));
+    // And nothing else was left behind.
+    assert_eq!(file_names(folder.path()), ["logs", "report.json"]);
+
+    let schema = run_in(folder.path(), &["schema", "--output", "schema.json"]);
+    assert_eq!(status(&schema), 0);
+    assert_eq!(
+        fs::read(folder.path().join("schema.json")).unwrap(),
+        run(&["schema"]).stdout
+    );
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_named() {
+    let folder = folder();
+    write_logs(HEALTHY, &folder.path().join("logs"));
+    fs::create_dir(folder.path().join("taken")).unwrap();
+    let into = |output: &str| run_in(folder.path(), &["--output", output, "logs"]);
+    for output in ["missing/report.json", "taken"] {
+        for result in [
+            into(output),
+            run_in(folder.path(), &["schema", "--output", output]),
+        ] {
+            let message = text(&result.stderr);
+            assert!(message.starts_with(&format!("prtrace: {output}: ")));
+            assert_eq!(message.lines().count(), 1);
+            assert_eq!(text(&result.stdout), "");
+            assert_eq!(status(&result), 2);
+        }
+    }
+    assert_eq!(file_names(folder.path()), ["logs", "taken"]);
+    assert_eq!(file_names(&folder.path().join("taken")), [""; 0]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_standard_output_is_an_error() {
+    for arguments in [&["samples/healthy"][..], &["schema"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = prtrace();
+        let output = command.args(arguments).stdout(full).output().unwrap();
+        let message = text(&output.stderr);
+        assert!(message.starts_with("prtrace: standard output: "));
+        assert_eq!(message.lines().count(), 1);
+        assert_eq!(status(&output), 2);
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    // More than a pipe holds, so that the program is still writing when the reader leaves.
+    let arguments = ["--format", "json", "samples"];
+    assert!(run(&arguments).stdout.len() > 100_000);
+    let mut child = prtrace()
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(status(&output), 1);
+}
+
+#[test]
+fn one_bad_path_costs_nothing_but_itself() {
+    let folder = folder();
+    write_logs(FAILING, &folder.path().join("logs"));
+    fs::write(folder.path().join("notes.evtx"), b"nothing").unwrap();
+    fs::write(folder.path().join("logs.zip"), b"PK\x03\x04").unwrap();
+    let alone = json(&run_in(folder.path(), &["--format", "json", "logs"]));
+    let paths = ["missing", "logs", "notes.evtx", "logs.zip"];
+    let arguments = [&["--format", "json"], &paths[..]].concat();
+    let output = run_in(folder.path(), &arguments);
+    assert_eq!(status(&output), 1);
+    assert_eq!(text(&output.stderr), "");
+    let report = json(&output);
+    assert_eq!(report["machines"], alone["machines"]);
+    let problems: Vec<(&Value, &Value)> = report["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| (&problem["path"], &problem["kind"]))
+        .collect();
+    assert_eq!(
+        problems,
+        [
+            (&"logs.zip".into(), &"unsupported".into()),
+            (&"missing".into(), &"unreadable".into()),
+            (&"notes.evtx".into(), &"not_a_log".into()),
+        ]
+    );
+    assert_eq!(report["totals"]["problems"], 3);
+    let output = run_in(folder.path(), &paths);
+    let shown = text(&output.stdout);
+    assert!(shown.starts_with("PC-2.contoso.com: "));
+    assert!(shown.contains("\nProblems: 3\n"));
+    assert!(shown.contains("\n  missing: no such file or directory\n"));
+}
+
+#[test]
+fn in_a_folder_other_files_are_counted_and_no_problem() {
+    let folder = folder();
+    write_logs(HEALTHY, folder.path());
+    fs::write(folder.path().join("notes.txt"), b"nothing").unwrap();
+    fs::write(folder.path().join("zero.evtx"), b"").unwrap();
+    let report = json(&run_in(folder.path(), &["--format", "json", "."]));
+    assert_eq!(report["totals"]["other_files"], 2);
+    assert_eq!(report["totals"]["problems"], 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_pipes_in_a_folder_are_told_and_not_followed() {
+    let folder = folder();
+    write_logs(HEALTHY, &folder.path().join("logs"));
+    write_logs(FAILING, &folder.path().join("outside"));
+    let link = |target: &str, name: &str| {
+        std::os::unix::fs::symlink(target, folder.path().join(name)).unwrap();
+    };
+    link("../outside", "logs/folder");
+    link("../outside/Aad_Analytic.evtx", "logs/file.evtx");
+    link(".", "logs/loop");
+    link("nowhere", "logs/broken");
+    let pipe = folder.path().join("logs/pipe.evtx");
+    assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+
+    let output = run_in(folder.path(), &["--format", "json", "logs"]);
+    assert_eq!(status(&output), 0);
+    let report = json(&output);
+    assert_eq!(report["totals"]["machines"], 1);
+    assert_eq!(report["totals"]["logs"], 1);
+    let problems: Vec<(&Value, &Value)> = report["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| (&problem["path"], &problem["kind"]))
+        .collect();
+    let not_followed = Value::from("not_followed");
+    assert_eq!(
+        problems,
+        [
+            (&"logs/broken".into(), &not_followed),
+            (&"logs/file.evtx".into(), &not_followed),
+            (&"logs/folder".into(), &not_followed),
+            (&"logs/loop".into(), &not_followed),
+            (&"logs/pipe.evtx".into(), &not_followed),
+        ]
+    );
+    // A link that the user names is followed, a pipe is not waited for.
+    assert_eq!(status(&run_in(folder.path(), &["logs/folder"])), 1);
+    assert_eq!(status(&run_in(folder.path(), &["logs/file.evtx"])), 1);
+    assert_eq!(status(&run_in(folder.path(), &["logs/pipe.evtx"])), 2);
+}
+
+/// Characters that begin escape sequences, move the cursor or disguise what stands around them.
+fn steers(character: char) -> bool {
+    match character {
+        '\n' => false,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => true,
+        other => other.is_control(),
+    }
+}
+
+/// A folder of logs that try everything, and a log and a damaged one with such names.
+fn hostile_folder() -> tempfile::TempDir {
+    let folder = folder();
+    write_logs(&hostile(), folder.path());
+    let log = fs::read(folder.path().join("Other.evtx")).unwrap();
+    let name = if cfg!(unix) {
+        "copy\u{1b}]52;c;aGk=\u{7}\u{9b}2J\u{202e}\nprtrace: all is well\r.evtx"
+    } else {
+        // No controls in file names here.
+        "copy\u{202e}.evtx"
+    };
+    fs::write(folder.path().join(name), &log).unwrap();
+    fs::write(folder.path().join(format!("cut {name}")), &log[..5000]).unwrap();
+    folder
+}
+
+const ALL_FORMATS: [&[&str]; 3] = [&[], &["--all"], &["--format", "json"]];
+
+#[test]
+fn nothing_from_a_log_or_a_file_name_steers_the_terminal() {
+    let folder = hostile_folder();
+    for options in ALL_FORMATS {
+        let output = run_in(folder.path(), &[options, &["."]].concat());
+        assert_eq!(text(&output.stderr), "");
+        let shown = text(&output.stdout);
+        let found: Vec<char> = shown.chars().filter(|c| steers(*c)).collect();
+        assert_eq!(found, [], "{options:?}");
+        // No line of the text begins with what a log or a name put after a line end.
+        let forged = shown.lines().find(|line| {
+            let line = line.trim_start();
+            line.starts_with("prtrace: all is well") || line.starts_with("forged")
+        });
+        assert_eq!(forged, None);
+    }
+    // It is shown, not dropped: a C1 control and a turned text in each format.
+    let all = run_in(folder.path(), &["--all", "."]);
+    assert!(text(&all.stdout).contains(r"EVIL\u{202e}CP.contoso.com"));
+    assert!(text(&all.stdout).contains(r"AAD/Operational\u{9b}2K, record 1, "));
+    let output = run_in(folder.path(), &["--format", "json", "."]);
+    assert!(text(&output.stdout).contains(r#""EVIL\u202eCP.contoso.com""#));
+    let report = json(&output);
+    assert_eq!(report["machines"][0]["name"], "EVIL\u{202e}CP.contoso.com");
+    assert_eq!(
+        report["machines"][0]["also_known_as"],
+        Value::from(vec!["WIN-OLD\u{9b}31m"])
+    );
+}
+
+#[test]
+fn no_token_is_in_any_output_and_the_text_around_it_is() {
+    let folder = hostile_folder();
+    // The scenario has them, or the test would say nothing.
+    for secret in ["SECRET4", "eyJ", "Tr0ub4dor", "c2lnbmF0dXJl"] {
+        assert!(hostile().contains(secret));
+    }
+    for options in ALL_FORMATS {
+        let output = run_in(folder.path(), &[options, &["."]].concat());
+        let shown = text(&output.stdout);
+        for secret in ["SECRET", "eyJ", "Tr0ub4dor", "c2lnbmF0dXJl", "U0VDUkVU"] {
+            assert!(!shown.contains(secret), "{options:?}: {secret}");
+        }
+        let kept: &[&str] = match options {
+            // The events of the newest failed window only.
+            [] => &[],
+            _ => &[
+                "kept-url",
+                "kept-fault",
+                "kept-answer",
+                "kept-enterprise",
+                "kept-value",
+            ],
+        };
+        for word in kept {
+            assert!(shown.contains(word), "{options:?}: {word}");
+        }
+    }
+}
+
+#[test]
+fn no_event_holds_a_token() {
+    let folder = hostile_folder();
+    let paths = [folder.path().to_path_buf()];
+    let scan = prtrace::scan::scan(&paths, Default::default()).unwrap();
+    let events = || scan.machines.iter().flat_map(|machine| &machine.events);
+    for (name, value) in events().flat_map(|event| &event.data) {
+        assert!(
+            !value.contains("SECRET") && !value.contains("eyJ"),
+            "{name}"
+        );
+    }
+    let field = |event_id: u32, name: &str| {
+        let event = events().find(|event| event.event_id == event_id).unwrap();
+        event.data[name].to_string()
+    };
+    assert_eq!(field(103, "AuthToken"), "[masked]");
+    assert_eq!(field(303, "AuthToken"), "[masked]");
+    assert_eq!(field(303, "Email"), "anna@contoso.com");
+    assert_eq!(
+        field(304, "DebugOutput"),
+        "kept-debug Authorization: Bearer [masked] errorPhase:join"
+    );
+    assert_eq!(
+        field(1098, "AdditionalInformation"),
+        r#"kept-broker {"refresh_token":"[masked]"} and [masked]"#
+    );
+}
