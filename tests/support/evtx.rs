@@ -90,6 +90,16 @@ pub struct Record {
 /// The bytes of a log with these records, in this order. Fails on a malformed SID and on values
 /// that the format has no room for.
 pub fn write_log(records: &[Record]) -> Result<Vec<u8>, String> {
+    write_log_with_gap(records, &[])
+}
+
+/// The same, with these bytes before the first record of each chunk. No log should have any.
+pub fn write_log_with_gap(records: &[Record], gap: &[u8]) -> Result<Vec<u8>, String> {
+    let new_chunk = |number| {
+        let mut chunk = new_chunk(number);
+        chunk.bytes.extend(gap);
+        chunk
+    };
     let mut log = vec![0; FILE_HEADER];
     let mut chunk_count: u64 = 0;
     let mut chunk = new_chunk(1);
