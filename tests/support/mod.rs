@@ -82,3 +82,17 @@ pub fn spans(log: &[u8], chunk: usize) -> Vec<std::ops::Range<usize>> {
     }
     spans
 }
+
+/// What the environment variable says. Without it the test prints why it does nothing, unless
+/// `PRTRACE_REQUIRE` is set: then it must not be missing.
+pub fn required(variable: &str) -> Option<std::ffi::OsString> {
+    let value = std::env::var_os(variable);
+    if value.is_none() {
+        assert!(
+            std::env::var_os("PRTRACE_REQUIRE").is_none(),
+            "{variable} is not set, and PRTRACE_REQUIRE is"
+        );
+        eprintln!("not tested: {variable} is not set");
+    }
+    value
+}
