@@ -14,11 +14,82 @@ struct Promise {
     machine: &'static str,
     /// One line a window, see [`line`].
     windows: &'static [&'static str],
-    /// Failing events outside of all windows.
+    /// One line a registration run, see [`run_line`].
+    runs: &'static [&'static str],
+    /// Failing events outside of all windows and runs.
     other_failures: &'static [u64],
 }
 
 const PROMISES: &[Promise] = &[
+    Promise {
+        folder: "device-not-synced",
+        machine: "LAPTOP-SYN01.contoso.com",
+        windows: &[],
+        runs: &[
+            "automatic failed join | process 5432 | first 204 0x801c03f2 | exit 0x801c03f2 \
+             | server DirectoryError HTTP 400 2e80b5c6-7d13-4f9a-b064-c5e9a1d83f72 \
+             | attempts sync join | decisive DirectoryError server",
+        ],
+        other_failures: &[],
+    },
+    Promise {
+        folder: "device-rejected-after-failed-join",
+        machine: "LAPTOP-RAJ01.contoso.com",
+        windows: &[
+            "acquire entra failed | seen to seen by thread | ola@contoso.com \
+             | first 1081 AADSTS50155 | server AADSTS50155 invalid_grant [1081] \
+             | http 400 POST [1025] | url https://login.microsoftonline.com/common/oauth2/token [1022] \
+             | status 0xc000006d [1007] | decisive AADSTS50155 server | run r1 explains",
+        ],
+        runs: &[
+            "automatic failed join | process 3876 | first 204 0x801c03f2 | exit 0x801c03f2 \
+             | server DirectoryError HTTP 400 58d2f0c9-6a1e-4b73-8f45-e7c0b9a31d26 \
+             | attempts sync join | decisive DirectoryError server",
+            "automatic not_possible precheck | process 8844 | first 334",
+        ],
+        other_failures: &[],
+    },
+    Promise {
+        folder: "federated-fallback",
+        machine: "LAPTOP-FBK01.contoso.com",
+        windows: &[
+            "acquire entra succeeded | seen to seen by thread | nia@contoso.com \
+             | status 0x00000000 [1007] | run r1 time",
+        ],
+        runs: &[
+            "automatic succeeded auth | process 6104 | first 305 0xcaa90017 \
+             | adal 0xcaa90017 5b90e3d7-14fa-4c26-9e08-b7d2a6c1f350 | attempts fed auth, -",
+        ],
+        other_failures: &[],
+    },
+    Promise {
+        folder: "no-domain-controller",
+        machine: "LAPTOP-NDC01.contoso.com",
+        windows: &[],
+        runs: &[
+            "automatic not_possible precheck | process 4720 | first 334",
+            "automatic not_possible precheck | process 9212 | first 334",
+        ],
+        other_failures: &[],
+    },
+    Promise {
+        folder: "scp-missing",
+        machine: "LAPTOP-SCP01.contoso.com",
+        windows: &[],
+        runs: &[
+            "automatic failed discover | process 7820 | first 307 0x801c001d \
+             | exit 0x801c001d | attempts discover | decisive 0x801c001d client",
+        ],
+        other_failures: &[],
+    },
+    Promise {
+        folder: "silent-task",
+        machine: "LAPTOP-SIL01.contoso.com",
+        windows: &[],
+        // Its code decides nothing about the registration, but it is all there is.
+        runs: &["automatic silent | process 1432 | exit 0x80070490 | decisive 0x80070490 status"],
+        other_failures: &[],
+    },
     Promise {
         folder: "device-rejected",
         machine: "LAPTOP-DEV01.contoso.com",
@@ -28,6 +99,7 @@ const PROMISES: &[Promise] = &[
              | http 400 POST [1025] | url https://login.microsoftonline.com/common/oauth2/token [1022] \
              | status 0xc000006d [1007] | decisive AADSTS50155 server",
         ],
+        runs: &[],
         other_failures: &[],
     },
     Promise {
@@ -40,6 +112,7 @@ const PROMISES: &[Promise] = &[
              | url https://login.microsoftonline.com/5d0c7a1e-94b2-4f3d-8c60-b1e2a7f09d00/oauth2/token [1250] \
              | status 0xc000006d [1250] | decisive AADSTS50126 server",
         ],
+        runs: &[],
         other_failures: &[],
     },
     Promise {
@@ -53,6 +126,7 @@ const PROMISES: &[Promise] = &[
              | http 400 POST [1025] | url https://adfs.fabrikam.com/adfs/oauth2/token [1022] \
              | status 0xc000006d [1118] | decisive MSIS9682 server",
         ],
+        runs: &[],
         other_failures: &[],
     },
     Promise {
@@ -63,6 +137,7 @@ const PROMISES: &[Promise] = &[
              | status 0x00000000 [1007]",
             "refresh entra succeeded | seen to seen by thread | status 0x00000000 [1029]",
         ],
+        runs: &[],
         other_failures: &[],
     },
     Promise {
@@ -76,6 +151,7 @@ const PROMISES: &[Promise] = &[
             "acquire entra succeeded | seen to seen by thread | eva@contoso.com \
              | status 0x00000000 [1007]",
         ],
+        runs: &[],
         other_failures: &[],
     },
     Promise {
@@ -87,6 +163,7 @@ const PROMISES: &[Promise] = &[
              | url https://login.microsoftonline.com/common/userrealm/?user=dana%40contoso.com&api-version=1.0&checkForMicrosoftAccount=false&fallback_domain=contoso.com [1022] \
              | status 0xc000023c [1007] | decisive 0x80072ee7 network",
         ],
+        runs: &[],
         other_failures: &[],
     },
     Promise {
@@ -101,6 +178,7 @@ const PROMISES: &[Promise] = &[
              | first 1088 FailedAuthentication | fault FailedAuthentication ID3242 [1088] \
              | status 0xc000006d [1085] | decisive FailedAuthentication fault",
         ],
+        runs: &[],
         other_failures: &[],
     },
     Promise {
@@ -114,6 +192,7 @@ const PROMISES: &[Promise] = &[
             "acquire entra succeeded | seen to seen by thread | max@contoso.com \
              | status 0x00000000 [1007]",
         ],
+        runs: &[],
         other_failures: &[1098],
     },
     Promise {
@@ -123,6 +202,7 @@ const PROMISES: &[Promise] = &[
             "acquire entra failed | seen to seen by thread | user@corp.local \
              | first 1086 | status 0xc000005f [1007] | decisive 0xc000005f client",
         ],
+        runs: &[],
         other_failures: &[],
     },
     Promise {
@@ -132,6 +212,7 @@ const PROMISES: &[Promise] = &[
             "acquire entra succeeded recovered | seen to seen by thread | ann@contoso.com \
              | first 1155 | status 0x00000000 [1007]",
         ],
+        runs: &[],
         other_failures: &[],
     },
     Promise {
@@ -145,6 +226,7 @@ const PROMISES: &[Promise] = &[
              | url https://login.microsoftonline.com/5d0c7a1e-94b2-4f3d-8c60-b1e2a7f09d00/oauth2/token [1022] \
              | status 0xc00000c4 [1029] | decisive 0x80072ee2 network",
         ],
+        runs: &[],
         other_failures: &[],
     },
     Promise {
@@ -156,6 +238,7 @@ const PROMISES: &[Promise] = &[
              | http 400 POST [1025] | url https://login.microsoftonline.com/common/oauth2/token [1022] \
              | status 0xc000006d [1007] | decisive AADSTS50034 server",
         ],
+        runs: &[],
         other_failures: &[],
     },
     Promise {
@@ -169,6 +252,7 @@ const PROMISES: &[Promise] = &[
             "acquire entra succeeded | seen to seen by thread | lee@contoso.com \
              | status 0x00000000 [1007]",
         ],
+        runs: &[],
         other_failures: &[],
     },
     Promise {
@@ -180,18 +264,64 @@ const PROMISES: &[Promise] = &[
              | url https://adfs.fabrikam.com/adfs/services/trust/13/usernamemixed [1022] \
              | status 0xc000006d [1007] | decisive FailedAuthentication fault",
         ],
+        runs: &[],
         other_failures: &[],
     },
 ];
 
-/// What a window says, with the event each fact came from; a fact that is not there has no part.
-fn line(window: &Value) -> String {
-    let word = |path: &str| match window.pointer(path) {
+/// What is at a path, as a word.
+fn word(value: &Value, path: &str) -> Option<String> {
+    match value.pointer(path) {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text.clone()),
         Some(other) => Some(other.to_string()),
+    }
+}
+
+/// What is at the paths, as words; what is not there has none.
+fn words(value: &Value, paths: &[&str]) -> Vec<String> {
+    paths.iter().filter_map(|path| word(value, path)).collect()
+}
+
+/// What a registration run says; a fact that is not there has no part.
+fn run_line(run: &Value) -> String {
+    let mut parts = vec![words(run, &["/kind", "/outcome", "/phase"]).join(" ")];
+    let mut fact = |name: &str, found: Vec<String>| {
+        if !found.is_empty() {
+            parts.push(format!("{name} {}", found.join(" ")));
+        }
     };
-    let words = |paths: &[&str]| -> Vec<String> { paths.iter().filter_map(|p| word(p)).collect() };
+    fact("process", words(run, &["/process_id"]));
+    let first = ["/first_failure/event_id", "/first_failure/code"];
+    fact("first", words(run, &first));
+    fact("exit", words(run, &["/exit_code/code"]));
+    fact("sub-error", words(run, &["/sub_error/code"]));
+    let mut server = words(run, &["/server/code"]);
+    server.extend(word(run, "/server/http_status").map(|status| format!("HTTP {status}")));
+    server.extend(word(run, "/server/request_id"));
+    fact("server", server);
+    fact("adal", words(run, &["/adal/code", "/adal/correlation_id"]));
+    let attempts = list(&run["attempts"]).iter().map(|attempt| {
+        match &words(attempt, &["/join_type", "/phase"])[..] {
+            [] => "-".to_owned(),
+            words => words.join(" "),
+        }
+    });
+    let attempts: Vec<String> = attempts.collect();
+    if !attempts.is_empty() {
+        fact("attempts", vec![attempts.join(", ")]);
+    }
+    fact(
+        "decisive",
+        words(run, &["/decisive/code", "/decisive/kind"]),
+    );
+    parts.join(" | ")
+}
+
+/// What a window says, with the event each fact came from; a fact that is not there has no part.
+fn line(window: &Value) -> String {
+    let word = |path: &str| word(window, path);
+    let words = |paths: &[&str]| words(window, paths);
     let mut parts = vec![words(&["/operation", "/prt", "/outcome"]).join(" ")];
     if window["recovered"] == true {
         parts[0].push_str(" recovered");
@@ -228,6 +358,14 @@ fn line(window: &Value) -> String {
     fact("url", &["/http/url"], "/http/url_event_id");
     fact("status", &["/status/code"], "/status/event_id");
     fact("decisive", &["/decisive/code", "/decisive/kind"], "");
+    for run in list(&window["registrations"]) {
+        let (id, reason) = (&run["id"], &run["reason"]);
+        parts.push(format!(
+            "run {} {}",
+            id.as_str().unwrap(),
+            reason.as_str().unwrap()
+        ));
+    }
     parts.join(" | ")
 }
 
@@ -276,9 +414,12 @@ fn the_readme_has_a_row_for_every_sample_and_promises_what_is_tested() {
             format!("`cargo run --example craft -- tests/samples/{folder}.txt samples/{folder}`")
         );
         let promise = promise(folder);
-        for part in promise.windows.iter().flat_map(|line| line.split(" | ")) {
+        let lines = promise.windows.iter().chain(promise.runs);
+        for part in lines.flat_map(|line| line.split(" | ")) {
             let said = match part.split(' ').collect::<Vec<_>>()[..] {
                 ["first", event_id, ..] => names.contains(event_id),
+                // All that a silent run has.
+                ["decisive", code, "status"] => names.contains(code),
                 ["decisive", code, kind] => {
                     names.contains(code) && names.contains(&format!("decides ({kind})"))
                 }
@@ -307,6 +448,11 @@ fn every_sample_keeps_its_promise() {
         assert_eq!(machine["name"], promise.machine);
         let lines: Vec<String> = list(&machine["windows"]).iter().map(line).collect();
         assert_eq!(lines, promise.windows, "{folder}");
+        let runs: Vec<String> = list(&machine["registrations"])
+            .iter()
+            .map(run_line)
+            .collect();
+        assert_eq!(runs, promise.runs, "{folder}");
         let others: Vec<u64> = list(&machine["other_failures"])
             .iter()
             .map(|failure| failure["event_id"].as_u64().unwrap())

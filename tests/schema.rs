@@ -95,8 +95,14 @@ fn it_takes_a_report_that_has_everything() {
         .iter()
         .filter(|place| !filled.contains_key(place.as_str()))
         .collect();
-    // What looks like a failure and is none has no correlation ID by which it could be related.
-    assert_eq!(empty, ["/machines/*/windows/*/related/*/housekeeping"]);
+    // What looks like a failure and is none stands in windows only.
+    assert_eq!(
+        empty,
+        [
+            "/machines/*/registrations/*/events/*/housekeeping",
+            "/machines/*/windows/*/related/*/housekeeping"
+        ]
+    );
 }
 
 /// Every place of the schema that can have a value, `*` for the elements of an array.
@@ -215,6 +221,7 @@ fn it_takes_no_word_number_or_spelling_that_the_format_does_not_have() {
         .position(|machine| machine["name"] == "PC-7.contoso.com");
     let machine = format!("/machines/{}", number.unwrap());
     let window = format!("{machine}/windows/0");
+    let run = format!("{machine}/registrations/0");
     let problems = format!("{machine}/problems");
     assert_eq!(report.pointer(&problems), Some(&json!([])));
     let with_problems = machines
@@ -231,7 +238,7 @@ fn it_takes_no_word_number_or_spelling_that_the_format_does_not_have() {
         ("", "/groups", json!(["x"])),
         ("", "/inputs", json!([{}])),
         (&machine, "/diagnosis", json!("healthy")),
-        (&machine, "/device_status", json!({})),
+        (&machine, "/diagnosis/state", json!("fine")),
         (&machine, "/users", json!([null])),
         (&machine, "/first_event", json!("2026-03-02T10:00:00.000Z")),
         (&machine, "/first_event", json!("2026-03-02T10:00:00Z")),
@@ -253,7 +260,7 @@ fn it_takes_no_word_number_or_spelling_that_the_format_does_not_have() {
         (&window, "/prt", json!("adfs")),
         (&window, "/outcome", json!("recovered")),
         (&window, "/outcome", Value::Null),
-        (&window, "/pairing", json!("process")),
+        (&window, "/pairing", json!("luck")),
         (&window, "/start/boundary", json!("lost")),
         (&window, "/process_id", json!("696")),
         (
@@ -280,7 +287,7 @@ fn it_takes_no_word_number_or_spelling_that_the_format_does_not_have() {
         (&window, "/decisive/kind", json!("registration")),
         (&window, "/events/0/level", json!("info")),
         (&window, "/events/0/level", json!(4)),
-        (&window, "/events/0/via", json!("process")),
+        (&window, "/events/0/via", json!("luck")),
         (&window, "/events/0/data", json!({ "Status": 5 })),
         (&window, "/events/0/data", json!({ "Status": null })),
         (
@@ -292,8 +299,14 @@ fn it_takes_no_word_number_or_spelling_that_the_format_does_not_have() {
         (
             &window,
             "/registrations",
-            json!([{ "id": "r1", "reason": "time" }]),
+            json!([{ "id": "r1", "reason": "luck" }]),
         ),
+        (&run, "/kind", json!("manual")),
+        (&run, "/outcome", json!("incomplete")),
+        (&run, "/phase", json!("Join")),
+        (&run, "/exit_code/code", json!("0x801C03F2")),
+        (&run, "/attempts/0/phase", json!("later")),
+        (&run, "/server/http_status", json!("400")),
         (&problem, "/kind", json!("strange")),
         (&problem, "/kind", json!("DamagedChunk")),
         (&problem, "/offset", json!(-1)),

@@ -40,9 +40,10 @@ pub fn text_bytes(paths: &[&Path], threads: usize, all: bool) -> Vec<u8> {
 /// The names of the sample scenarios, sorted.
 pub fn samples() -> Vec<String> {
     let names = file_names(Path::new("tests/samples")).into_iter();
-    let names: Vec<String> = names
+    let mut names: Vec<String> = names
         .map(|name| name.strip_suffix(".txt").unwrap().to_owned())
         .collect();
+    names.sort();
     assert!(!names.is_empty());
     names
 }
