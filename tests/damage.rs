@@ -291,19 +291,25 @@ fn a_record_that_cannot_be_decoded_is_told_by_its_place() {
 
 #[test]
 fn without_the_record_that_defines_the_template_the_others_are_told_one_by_one() {
-    let mut log = log();
-    let spans = spans(&log, chunk_start(1));
-    log[spans[0].clone()].fill(0xaa);
-    let found = read(&log);
-    let lost = |_: u64, span: &Range<usize>| chunk_of(span.start) == 1;
-    assert_eq!(found.ids(), ids_without(lost));
-    let mut expected = vec![
-        problem(ChecksumMismatch, chunk_start(1), 0),
-        problem(DamagedRecords, spans[0].start, spans[0].len()),
-    ];
-    let others = spans[1..].iter();
-    expected.extend(others.map(|span| problem(UndecodableRecord, span.start, span.len())));
-    assert_eq!(found.problems, expected);
+    // With a literal provider nothing but that record says whose the others are.
+    for shape in [Shape::Template, Shape::LiteralProvider] {
+        let mut log = write_log(&records(4, shape)).unwrap();
+        let spans = spans(&log, HEADER);
+        log[spans[0].clone()].fill(0xaa);
+        let found = read(&log);
+        assert_eq!(found.ids(), [0; 0], "{shape:?}");
+        assert_eq!(
+            found.problems,
+            [
+                problem(ChecksumMismatch, HEADER, 0),
+                problem(DamagedRecords, spans[0].start, spans[0].len()),
+                problem(UndecodableRecord, spans[1].start, spans[1].len()),
+                problem(UndecodableRecord, spans[2].start, spans[2].len()),
+                problem(UndecodableRecord, spans[3].start, spans[3].len()),
+            ],
+            "{shape:?}"
+        );
+    }
 }
 
 #[test]
