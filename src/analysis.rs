@@ -2,12 +2,13 @@
 //! they are linked, and the state of each strand.
 
 use crate::code::Code;
+use crate::diagnosis::{self, Diagnosis, ONLINE_SOON, WindowFacts};
 use crate::event::{Event, id};
 use crate::evidence;
 use crate::knowledge::Role;
 use crate::registration::{self, Run, RunOutcome};
 use crate::state::{self, State, User};
-use crate::window::{self, Outcome, Window};
+use crate::window::{self, Outcome, Prt, Window};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -42,6 +43,15 @@ pub struct Link {
     pub reason: Reason,
 }
 
+/// What a diagnosis is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Index of a window.
+    Window(usize),
+    /// Index of a run.
+    Run(usize),
+}
+
 /// Everything that is concluded from a machine's events.
 #[derive(Debug)]
 pub struct Analysis {
@@ -49,6 +59,10 @@ pub struct Analysis {
     pub windows: Vec<Window>,
     /// Registration runs by their start.
     pub runs: Vec<Run>,
+    /// What each window means; nothing of one that succeeded at once.
+    pub diagnoses: Vec<Option<Diagnosis>>,
+    /// What each run means.
+    pub run_diagnoses: Vec<Option<Diagnosis>>,
     /// The links of each window, by run.
     pub links_of_windows: Vec<Vec<Link>>,
     /// The links of each run, by window.
@@ -59,6 +73,8 @@ pub struct Analysis {
     pub registration: State,
     /// The worst of all states.
     pub state: State,
+    /// What the machine's state means, and the window or run that says so.
+    pub diagnosis: Option<(Diagnosis, Option<Subject>)>,
     /// Whether each event is a failure.
     pub failures: Vec<bool>,
     /// Why an event that looks like a failure is none.
@@ -95,17 +111,34 @@ pub fn analyze(events: &[Event]) -> Analysis {
         .map(|user| user.state)
         .chain([registration])
         .max();
-    let links_of_windows = links(events, &windows, &runs);
+    let registered = registered(events, &windows, &runs);
+    let links_of_windows = links(events, &windows, &runs, &registered);
+    let diagnoses = diagnose(events, &windows, &users, &registered);
     let mut links_of_runs: Vec<Vec<Link>> = vec![Vec::new(); runs.len()];
     for link in links_of_windows.iter().flatten() {
         if let Some(of_run) = links_of_runs.get_mut(link.run) {
             of_run.push(*link);
         }
     }
+    let run_diagnoses: Vec<_> = runs
+        .iter()
+        .map(|run| diagnosis::of_run(events, run))
+        .collect();
+    let state = worst.unwrap_or(State::NoEvidence);
     Analysis {
+        diagnosis: of_machine(
+            events,
+            state,
+            registration,
+            &users,
+            &diagnoses,
+            &run_diagnoses,
+        ),
+        diagnoses,
+        run_diagnoses,
         links_of_windows,
         links_of_runs,
-        state: worst.unwrap_or(State::NoEvidence),
+        state,
         registration,
         users,
         windows,
@@ -117,8 +150,12 @@ pub fn analyze(events: &[Event]) -> Analysis {
 }
 
 /// The links of each window.
-fn links(events: &[Event], windows: &[Window], runs: &[Run]) -> Vec<Vec<Link>> {
-    let explained = explanations(events, windows, runs);
+fn links(
+    events: &[Event],
+    windows: &[Window],
+    runs: &[Run],
+    registered: &[Registered],
+) -> Vec<Vec<Link>> {
     let extents: Vec<_> = runs.iter().map(|run| run_extent(events, run)).collect();
     // Runs are sorted by their start, and none lasts long: those near a window stand together.
     let longest = extents
@@ -140,13 +177,13 @@ fn links(events: &[Event], windows: &[Window], runs: &[Run]) -> Vec<Vec<Link>> {
         }
     }
     let mut links = Vec::new();
-    for (number, (window, explained)) in windows.iter().zip(explained).enumerate() {
+    for (number, (window, registered)) in windows.iter().zip(registered).enumerate() {
         let Some((start, end)) = window_extent(events, window) else {
             links.push(Vec::new());
             continue;
         };
         let mut linked: Vec<(usize, Reason)> = Vec::new();
-        linked.extend(explained.map(|run| (run, Reason::Explains)));
+        linked.extend(registered.run.map(|run| (run, Reason::Explains)));
         let earliest = start - SAME_TIME - longest;
         let first = extents.partition_point(|extent| extent.is_some_and(|(s, _)| s < earliest));
         for (run, extent) in extents.iter().enumerate().skip(first) {
@@ -195,9 +232,17 @@ enum Says {
     NotJoined(Option<usize>),
 }
 
-/// For each window the failed run that explains it: the newest telling evidence before the window
-/// says that the device is not joined, and the window failed for that.
-fn explanations(events: &[Event], windows: &[Window], runs: &[Run]) -> Vec<Option<usize>> {
+/// What the newest telling registration evidence before a window says.
+#[derive(Clone, Copy, Default)]
+struct Registered {
+    /// The failed run that explains the window.
+    run: Option<usize>,
+    /// When the device was said to be joined.
+    joined: Option<DateTime<Utc>>,
+}
+
+/// For each window what the registration evidence before it says.
+fn registered(events: &[Event], windows: &[Window], runs: &[Run]) -> Vec<Registered> {
     // (place in the total order, what it says)
     let mut evidence: Vec<(usize, Says)> = Vec::new();
     for (number, run) in runs.iter().enumerate() {
@@ -222,19 +267,156 @@ fn explanations(events: &[Event], windows: &[Window], runs: &[Run]) -> Vec<Optio
     }
     evidence.sort_by_key(|(place, _)| *place);
     let mut coming = evidence.into_iter().peekable();
-    let mut run = None;
+    let mut now = Registered::default();
     windows
         .iter()
         .map(|window| {
-            while let Some((_, says)) = coming.next_if(|(place, _)| *place < window.start_event) {
-                run = match says {
-                    Says::Joined => None,
-                    Says::NotJoined(newer) => newer.or(run),
+            while let Some((place, says)) = coming.next_if(|(place, _)| *place < window.start_event)
+            {
+                now = match says {
+                    Says::Joined => Registered {
+                        run: None,
+                        joined: events.get(place).map(|event| event.time),
+                    },
+                    Says::NotJoined(newer) => Registered {
+                        run: newer.or(now.run),
+                        joined: None,
+                    },
                 };
             }
-            run.filter(|_| failed_for_the_device(events, window))
+            Registered {
+                run: now.run.filter(|_| failed_for_the_device(events, window)),
+                joined: now.joined,
+            }
         })
         .collect()
+}
+
+/// What each window means.
+fn diagnose(
+    events: &[Event],
+    windows: &[Window],
+    users: &[User],
+    registered: &[Registered],
+) -> Vec<Option<Diagnosis>> {
+    let mut successes: Vec<Vec<DateTime<Utc>>> = vec![Vec::new(); users.len()];
+    let mut user_of: Vec<Option<usize>> = vec![None; windows.len()];
+    for (number, user) in users.iter().enumerate() {
+        for &window in &user.windows {
+            if let Some(of) = user_of.get_mut(window) {
+                *of = Some(number);
+            }
+            let of = windows
+                .get(window)
+                .filter(|window| window.outcome == Outcome::Succeeded);
+            let end = of.and_then(|window| Some(events.get(window.end_event)?.time));
+            if let Some(of_user) = successes.get_mut(number) {
+                of_user.extend(end);
+            }
+        }
+    }
+    for of_user in &mut successes {
+        of_user.sort_unstable();
+    }
+    let mut diagnoses = Vec::with_capacity(windows.len());
+    for ((window, user), registered) in windows.iter().zip(&user_of).zip(registered) {
+        let extent = window_extent(events, window);
+        let of_user = user.and_then(|user| successes.get(user));
+        let (before, soon) = match (extent, of_user) {
+            (Some((start, end)), Some(of_user)) => {
+                let next = of_user.partition_point(|success| *success <= end);
+                let soon = of_user.get(next).is_some_and(|s| *s - end <= ONLINE_SOON);
+                (of_user.first().is_some_and(|first| *first < start), soon)
+            }
+            _ => (false, false),
+        };
+        diagnoses.push(diagnosis::of_window(&WindowFacts {
+            events,
+            window,
+            explained: registered.run.is_some(),
+            joined: registered.joined,
+            succeeded_before: before,
+            succeeded_soon: soon,
+        }));
+    }
+    diagnoses
+}
+
+/// What a machine's state means: the newest evidence of its worst strand.
+fn of_machine(
+    events: &[Event],
+    state: State,
+    registration: State,
+    users: &[User],
+    windows: &[Option<Diagnosis>],
+    runs: &[Option<Diagnosis>],
+) -> Option<(Diagnosis, Option<Subject>)> {
+    let newest_window = |state: State| {
+        let strands = users.iter().filter(|user| user.state == state);
+        let newest = |prt| {
+            let of_prt = strands.clone().filter(move |user| user.prt == prt);
+            let numbers = of_prt.flat_map(|user| user.windows.iter().copied());
+            numbers
+                .filter_map(|number| {
+                    let found = windows.get(number)?.as_ref()?;
+                    Some((number, found.clone()))
+                })
+                .max_by_key(|(number, _)| *number)
+        };
+        let (number, found) = newest(Prt::Entra).or_else(|| newest(Prt::Enterprise))?;
+        Some((found, Some(Subject::Window(number))))
+    };
+    let newest_run = || {
+        let mut found = runs.iter().enumerate().rev();
+        found.find_map(|(number, run)| Some((run.clone()?, Some(Subject::Run(number)))))
+    };
+    let finding = |cause, because| Some((diagnosis::named(cause, because)?, None));
+    let asks_in_vain = users.iter().any(|user| {
+        let last = user.token_requests.iter().map(|request| request.last).max();
+        last.is_some_and(|last| user.last_success.is_none_or(|success| success <= last))
+    });
+    match state {
+        State::Failing => newest_window(State::Failing).or_else(|| match registration {
+            State::Failing => newest_run(),
+            _ => None,
+        }),
+        State::Healthy | State::Recovered if asks_in_vain => {
+            finding("wam_failing", "the PRT is healthy, and token requests fail")
+        }
+        State::Recovered => newest_window(State::Recovered),
+        State::Healthy => None,
+        State::NoEvidence if events.iter().any(signed_in_without_account) => finding(
+            "no_entra_account",
+            "the device is joined, and the user signed in without an Entra account (308 or 360)",
+        ),
+        State::NoEvidence => newest_run().or_else(|| {
+            let last = events
+                .iter()
+                .rev()
+                .find(|event| says_not_domain_joined(event));
+            last?;
+            finding("not_domain_joined", "the Workstation service says so (369)")
+        }),
+    }
+}
+
+/// 308, or 360 of a joined device without a PRT.
+fn signed_in_without_account(event: &Event) -> bool {
+    let flag = |field: &str| event.data.get(field).map(|value| &**value);
+    match event.registration_id() {
+        Some(id::NO_ENTRA_ACCOUNT) => true,
+        Some(id::HELLO_NOT_STARTED) => {
+            flag("AADPrt") == Some("No") && flag("DeviceIsJoined") == Some("Yes")
+        }
+        _ => false,
+    }
+}
+
+fn says_not_domain_joined(event: &Event) -> bool {
+    event.registration_id() == Some(id::SERVICE_MESSAGE)
+        && event
+            .value(Role::Message)
+            .is_some_and(|words| words.contains("PC is NOT domain joined"))
 }
 
 /// Whether a window failed because of the device.

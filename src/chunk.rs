@@ -25,7 +25,7 @@ pub(crate) const CHUNK_MAGIC: &[u8; 8] = b"ElfChnk\0";
 /// What a record starts with.
 pub(crate) const RECORD_MAGIC: &[u8; 4] = b"**\0\0";
 
-/// The chunk was written without checksums.
+/// The chunk was written without checksums: they are 0.
 const NO_CHECKSUMS: u32 = 0x4;
 
 /// Where a record stands in its chunk.
@@ -76,15 +76,11 @@ pub(crate) enum Needed {
 /// follows a header that is gone.
 pub(crate) const SLOT_START: usize = CHUNK_HEADER_SIZE + RECORD_HEADER_SIZE;
 
-/// Decides how much of a slot to read.
-pub(crate) fn needed(start: &[u8]) -> Needed {
+/// Decides how much of a slot to read. `counted` says that the file header counts a chunk here.
+pub(crate) fn needed(start: &[u8], counted: bool) -> Needed {
     if !start.starts_with(CHUNK_MAGIC) {
-        let zeroed = start.iter().take(CHUNK_MAGIC.len()).all(|b| *b == 0);
-        let record = start
-            .get(CHUNK_HEADER_SIZE..)
-            .unwrap_or(&[])
-            .starts_with(RECORD_MAGIC);
-        return match zeroed && !record {
+        let zeroed = start.iter().all(|b| *b == 0);
+        return match zeroed && !counted {
             true => Needed::Nothing,
             false => Needed::Whole,
         };
@@ -100,8 +96,7 @@ fn live_end(slot: &[u8]) -> Option<usize> {
     let mut header = crc32fast::Hasher::new();
     header.update(slot.get(..120)?);
     header.update(slot.get(128..CHUNK_HEADER_SIZE)?);
-    let has_checksums = u32_at(slot, 120)? & NO_CHECKSUMS == 0;
-    let agrees = has_checksums && u32_at(slot, 124)? == header.finalize();
+    let agrees = has_checksums(slot) && u32_at(slot, 124)? == header.finalize();
     let end = u32_at(slot, 48)? as usize;
     (agrees && (CHUNK_HEADER_SIZE..=CHUNK_SIZE).contains(&end)).then_some(end)
 }
@@ -115,7 +110,6 @@ pub fn read(slot: &[u8]) -> Slot {
             false => Slot::Damaged,
         };
     }
-    let has_checksums = u32_at(slot, 120).is_none_or(|flags| flags & NO_CHECKSUMS == 0);
     let live = live_end(slot).filter(|end| {
         let records = slot.get(CHUNK_HEADER_SIZE..*end);
         records.is_some_and(|records| u32_at(slot, 52) == Some(crc32fast::hash(records)))
@@ -127,14 +121,22 @@ pub fn read(slot: &[u8]) -> Slot {
     Slot::Chunk(Chunk {
         records,
         gaps,
-        checksum_wrong: has_checksums && live.is_none(),
+        checksum_wrong: has_checksums(slot) && live.is_none(),
     })
 }
 
-/// An unused slot starts with zeroes, and has no record where its first one would be.
+/// Whether the chunk's checksums mean something. The flag that says no is itself under none, so
+/// that checksums which are there are compared all the same.
+fn has_checksums(slot: &[u8]) -> bool {
+    let without = u32_at(slot, 120).is_some_and(|flags| flags & NO_CHECKSUMS != 0);
+    !without || u32_at(slot, 52) != Some(0) || u32_at(slot, 124) != Some(0)
+}
+
+/// An unused slot is zeroes where a chunk's header and its first record would be, and has no
+/// record further on.
 fn looks_unused(slot: &[u8]) -> bool {
-    let zeroed = slot.iter().take(CHUNK_MAGIC.len()).all(|b| *b == 0);
-    zeroed && record_at(slot, CHUNK_HEADER_SIZE, slot.len()).is_none()
+    let start = slot.get(..SLOT_START).unwrap_or(slot);
+    start.iter().all(|b| *b == 0) && next_record(slot, SLOT_START, slot.len()).is_none()
 }
 
 /// Follows the records from the chunk header to `end`. Where one is damaged it goes on at the next

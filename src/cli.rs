@@ -25,6 +25,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Report the windows in event logs (the default command)
     Analyze(Analyze),
+    /// Say what codes mean, in any spelling or inside any text
+    Explain(Explain),
     /// Print the JSON Schema of the JSON report
     Schema {
         /// Write to this file instead of standard output
@@ -58,4 +60,18 @@ pub(crate) enum Format {
     Text,
     /// For programs; `prtrace schema` describes it
     Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// Codes (0x80072ee7, -2147012889, AADSTS50126, 50126, 12007, invalid_grant), or text with
+    /// codes in it; - or nothing reads standard input
+    #[arg(value_name = "CODE", allow_negative_numbers = true)]
+    pub(crate) codes: Vec<String>,
+    /// How to print the explanations
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Write to this file instead of standard output; it appears whole or not at all
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }

@@ -187,22 +187,53 @@ impl Code {
         use crate::knowledge::symbol;
         let canonical = self.canonical();
         let hex = canonical.to_string();
+        if canonical.0 == 0 {
+            return symbol("ntstatus", &hex);
+        }
         let low = (canonical.0 & 0xffff).to_string();
-        match self.family() {
-            Family::Ntstatus => symbol("ntstatus", &hex),
-            Family::CloudAp => symbol("cloudap", &hex),
-            Family::Dsreg => symbol("dsreg", &hex),
-            Family::Adal => symbol("adal", &hex)
-                .or_else(|| self.network_number().and_then(|_| symbol("winhttp", &low))),
-            Family::Nte => symbol("nte", &hex),
-            Family::Sspi => symbol("sspi", &hex),
-            Family::Tpm => symbol("tpm", &hex),
-            Family::Xml => symbol("xml", &hex),
-            Family::Mdm => symbol("mdm", &hex),
-            Family::Network => symbol("winhttp", &low).or_else(|| symbol("wininet", &hex)),
-            Family::Win32 => symbol("win32", &hex).or_else(|| symbol("win32", &low)),
-            Family::Other if canonical.0 == 0 => symbol("ntstatus", &hex),
-            Family::Http | Family::Other => None,
+        let spaces = self.family().spaces().iter();
+        let mut symbols = spaces.map(|space| symbol(space, &hex).or_else(|| symbol(space, &low)));
+        symbols.find_map(|symbol| symbol)
+    }
+}
+
+impl Family {
+    /// The spaces of the code table that its codes are in: by their number, or by its low half.
+    /// WinHTTP's names say more than WinINet's for the same numbers.
+    pub(crate) fn spaces(self) -> &'static [&'static str] {
+        match self {
+            Family::Ntstatus => &["ntstatus"],
+            Family::CloudAp => &["cloudap"],
+            Family::Dsreg => &["dsreg"],
+            Family::Adal => &["adal", "winhttp"],
+            Family::Nte => &["nte"],
+            Family::Sspi => &["sspi"],
+            Family::Tpm => &["tpm"],
+            Family::Xml => &["xml"],
+            Family::Network => &["winhttp", "wininet"],
+            Family::Http => &["http"],
+            Family::Win32 => &["win32"],
+            Family::Mdm => &["mdm"],
+            Family::Other => &[],
+        }
+    }
+
+    /// The family in words.
+    pub(crate) fn description(self) -> &'static str {
+        match self {
+            Family::Ntstatus => "an NTSTATUS of Windows",
+            Family::CloudAp => "a code of the Entra plug-in of the sign-in package",
+            Family::Dsreg => "a code of device registration",
+            Family::Adal => "a code of the Entra token libraries",
+            Family::Nte => "a code of cryptographic keys",
+            Family::Sspi => "a code of security packages or certificates",
+            Family::Tpm => "a code of the Trusted Platform Module",
+            Family::Xml => "a code of the XML reader",
+            Family::Network => "a network error of WinHTTP or WinINet",
+            Family::Http => "an HTTP status",
+            Family::Win32 => "a Win32 error",
+            Family::Mdm => "a code of device management enrollment",
+            Family::Other => "a code of no known family",
         }
     }
 }

@@ -46,6 +46,10 @@ impl Answer {
     }
 }
 
+/// What such a page means.
+pub(crate) const ANSWER_PAGE: &str =
+    "a web page came with HTTP 200 in the place of the discovery answer (201)";
+
 /// Whether an HTTP body is a page for people, as a proxy sends it in the service's place.
 pub(crate) fn is_page(text: &str) -> bool {
     let start: String = text.trim_start().chars().take(15).collect();

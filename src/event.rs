@@ -37,6 +37,7 @@ pub(crate) mod id {
     pub(crate) const NOT_JOINED: u32 = 1089;
     pub(crate) const NGC_NONCE_ERROR: u32 = 1090;
     pub(crate) const REFRESH_FAILURE: u32 = 1094;
+    pub(crate) const REFRESH_SID_MISMATCH: u32 = 1095;
     pub(crate) const REFRESH_EXPIRED: u32 = 1096;
     pub(crate) const WAM_WARNING: u32 = 1097;
     pub(crate) const API_ERROR: u32 = 1104;
@@ -48,9 +49,14 @@ pub(crate) mod id {
     pub(crate) const REFRESH_SUBJECT_MISMATCH: u32 = 1122;
     pub(crate) const API_ERROR_ANALYTIC: u32 = 1134;
     pub(crate) const REALM_DISCOVERY: u32 = 1144;
+    pub(crate) const SMART_CARD_NOT_FEDERATED: u32 = 1123;
+    pub(crate) const PASSWORD_EXPIRY_CLAIMS: u32 = 1154;
     pub(crate) const SESSION_KEY_FAILURE: u32 = 1155;
+    pub(crate) const PASSWORD_EXPIRY_FIELDS: u32 = 1156;
     pub(crate) const POST_LOGON_START: u32 = 1157;
+    pub(crate) const POST_LOGON_STOP: u32 = 1158;
     pub(crate) const LOGON_FAILURES: std::ops::RangeInclusive<u32> = 1160..=1165;
+    pub(crate) const PASSWORD_EXPIRED: u32 = 1210;
     pub(crate) const ENTERPRISE_PASSWORD_EXPIRED: u32 = 1212;
     pub(crate) const RESOURCE_RESPONSE: u32 = 1231;
     pub(crate) const RBAC_RESPONSE: u32 = 1232;
@@ -74,12 +80,14 @@ pub(crate) mod id {
     pub(crate) const AUTHENTICATION_FAILED: u32 = 305;
     pub(crate) const JOIN_SUCCEEDED: u32 = 306;
     pub(crate) const AD_LOOKUP_FAILED: u32 = 307;
+    pub(crate) const NO_ENTRA_ACCOUNT: u32 = 308;
     pub(crate) const SERVICE_DISCOVERY_FAILED: u32 = 309;
     pub(crate) const PRE_CHECK: u32 = 331;
     pub(crate) const NOT_SYSTEM: u32 = 333;
     pub(crate) const NO_DOMAIN_CONTROLLER: u32 = 334;
     pub(crate) const ALREADY_JOINED: u32 = 335;
     pub(crate) const PROXY_SEARCH: std::ops::RangeInclusive<u32> = 336..=341;
+    pub(crate) const HELLO_NOT_STARTED: u32 = 360;
     pub(crate) const SERVICE_MESSAGE: u32 = 369;
     pub(crate) const UNREGISTERED: u32 = 371;
     pub(crate) const KERBEROS_FAILED: u32 = 420;
@@ -248,4 +256,9 @@ pub(crate) fn guid(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text.trim())
         .ok()
         .filter(|guid| !guid.is_nil())
+}
+
+/// Whether a SID is a user's: of a domain or of Entra ID, not an account of the system.
+pub(crate) fn is_user(sid: &str) -> bool {
+    sid.starts_with("S-1-5-21-") || sid.starts_with("S-1-12-1-")
 }

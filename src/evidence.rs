@@ -2,8 +2,9 @@
 //! came from.
 
 use crate::code::{self, Code, Family};
-use crate::event::{Event, Level, Provider, id};
+use crate::event::{Event, Level, Provider, id, is_user};
 use crate::knowledge::Role;
+use crate::token::is_broker_error;
 use chrono::TimeDelta;
 use uuid::Uuid;
 
@@ -79,7 +80,7 @@ pub(crate) fn housekeeping(
     if repeats(event, before) {
         return Some("repeats the event before it");
     }
-    if event.is(id::WAM_WARNING) && !is_broker_error(event) {
+    if event.is(id::WAM_WARNING) && !event.code(Role::WamCode).is_some_and(is_broker_error) {
         return Some("a progress code of the token broker");
     }
     if in_window || event.provider != Provider::Aad {
@@ -112,13 +113,6 @@ pub(crate) fn repeats(event: &Event, before: Option<&Event>) -> bool {
     code.is_some()
         && code == before.code(Role::Status).map(Code::canonical)
         && event.time - before.time <= REPEATS_WITHIN
-}
-
-/// Token broker warnings count progress and success in the same field; errors begin with 0xCAA.
-fn is_broker_error(event: &Event) -> bool {
-    event
-        .code(Role::WamCode)
-        .is_some_and(|code| code.0 >> 20 == 0xcaa)
 }
 
 /// A fact and the place of the event it came from, in the machine's events.
@@ -455,8 +449,7 @@ impl<'a> Group<'a> {
     fn user_sid(&self) -> Option<Found<String>> {
         self.members.iter().find_map(|&index| {
             let sid = self.event(index)?.user_sid.as_deref()?;
-            let of_a_user = sid.starts_with("S-1-5-21-") || sid.starts_with("S-1-12-1-");
-            of_a_user.then(|| Found {
+            is_user(sid).then(|| Found {
                 value: sid.to_owned(),
                 event: index,
             })
@@ -612,6 +605,8 @@ pub fn telling_code(event: &Event) -> Option<String> {
             };
             Some(shown.to_string())
         }
-        _ => http_error(event).map(|status| format!("HTTP {status}")),
+        _ => http_error(event)
+            .map(|status| format!("HTTP {status}"))
+            .or_else(|| event.code(Role::WamCode).map(|code| code.to_string())),
     }
 }

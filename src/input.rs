@@ -3,7 +3,7 @@
 //! The kind is told by the first bytes, never by the name. Nothing here follows a link out of a
 //! folder or opens a device: the folders come from machines that are not trusted.
 
-use crate::chunk::{CHUNK_MAGIC, FILE_HEADER_SIZE, FILE_MAGIC, u32_at};
+use crate::chunk::{CHUNK_MAGIC, CHUNK_SIZE, FILE_HEADER_SIZE, FILE_MAGIC, u16_at, u32_at};
 use crate::problem::{Problem, ProblemKind};
 use std::fs::File;
 use std::io;
@@ -32,6 +32,8 @@ pub(crate) enum Kind {
         dirty: bool,
         /// The header's magic or checksum is wrong.
         header_damaged: bool,
+        /// How many chunks the header counts. Raw copies count too few, none counts too many.
+        chunks: u64,
     },
     /// An archive or trace, by its common name.
     Unsupported(&'static str),
@@ -73,10 +75,14 @@ pub(crate) fn find(paths: &[PathBuf]) -> (Vec<Candidate>, Vec<Problem>) {
                             source: Arc::clone(&source),
                             named,
                         }),
-                        Ok(_) => problems.push(problem(
+                        Ok(kind) => problems.push(problem(
                             entry.path(),
                             ProblemKind::NotFollowed,
-                            "a link or device, not followed: name its target to read it".to_owned(),
+                            match kind.is_symlink() {
+                                true => "a link, not followed: name its target to read it",
+                                false => "a pipe or device, which is not read",
+                            }
+                            .to_owned(),
                         )),
                         Err(error) => problems.push(problem(
                             entry.path(),
@@ -102,25 +108,27 @@ pub(crate) fn find(paths: &[PathBuf]) -> (Vec<Candidate>, Vec<Problem>) {
 
 /// The kind of an open file, from its first bytes.
 pub(crate) fn kind(file: &File, size: u64) -> io::Result<Kind> {
-    let mut start = [0; FILE_HEADER_SIZE as usize + CHUNK_MAGIC.len()];
+    let mut start = [0; 512];
     let length = read_at(file, &mut start, 0)?;
     let start = start.get(..length).unwrap_or(&start);
     if size == 0 {
         return Ok(Kind::Empty);
     }
-    let first_slot = start.get(FILE_HEADER_SIZE as usize..).unwrap_or(&[]);
     if start.starts_with(FILE_MAGIC) {
         let checksum = start.get(..120).map(crc32fast::hash);
+        let header_damaged = checksum.is_none() || checksum != u32_at(start, 124);
+        let chunks = u16_at(start, 42).filter(|_| !header_damaged);
         return Ok(Kind::Log {
             dirty: u32_at(start, 120).is_some_and(|flags| flags & 1 != 0),
-            header_damaged: checksum.is_none() || checksum != u32_at(start, 124),
+            header_damaged,
+            chunks: chunks.map_or(0, u64::from),
         });
     }
-    // The header was overwritten, the chunks are still there.
-    if first_slot.starts_with(CHUNK_MAGIC) {
+    if has_chunks(file, size)? {
         return Ok(Kind::Log {
             dirty: false,
             header_damaged: true,
+            chunks: 0,
         });
     }
     Ok(match start {
@@ -131,6 +139,29 @@ pub(crate) fn kind(file: &File, size: u64) -> io::Result<Kind> {
         _ if start.get(257..262) == Some(b"ustar") => Kind::Unsupported("tar archive"),
         _ => Kind::Other,
     })
+}
+
+/// Whether a file whose header is gone is a log all the same: it has a log's size, and a chunk
+/// among its first slots.
+fn has_chunks(file: &File, size: u64) -> io::Result<bool> {
+    const SLOTS: u64 = 64;
+    let in_slots = size.saturating_sub(FILE_HEADER_SIZE);
+    if in_slots == 0 || !in_slots.is_multiple_of(CHUNK_SIZE as u64) {
+        return Ok(false);
+    }
+    let slots = (in_slots / CHUNK_SIZE as u64).min(SLOTS);
+    for slot in 0..slots {
+        let mut magic = [0; CHUNK_MAGIC.len()];
+        read_at(
+            file,
+            &mut magic,
+            FILE_HEADER_SIZE + slot * CHUNK_SIZE as u64,
+        )?;
+        if magic == *CHUNK_MAGIC {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Reads at an offset until the buffer is full or the file ends; the file's own position is not
@@ -175,5 +206,10 @@ fn problem(path: &Path, kind: ProblemKind, detail: String) -> Problem {
 pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     let end = text.find(" (os error").unwrap_or(text.len());
-    text.get(..end).unwrap_or(&text).to_lowercase()
+    let text = text.get(..end).unwrap_or(&text).to_lowercase();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("{text}: check the path"),
+        io::ErrorKind::PermissionDenied => format!("{text}: run it as someone who may read it"),
+        _ => text,
+    }
 }

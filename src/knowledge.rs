@@ -6,10 +6,13 @@
 //! whole table.
 
 use crate::event::Provider;
+use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 const EVENTS: &str = include_str!("knowledge/events.tsv");
 const CODES: &str = include_str!("knowledge/codes.tsv");
+const CAUSES: &str = include_str!("knowledge/causes.toml");
 
 /// What is known of one event ID.
 #[derive(Debug)]
@@ -140,8 +143,102 @@ pub fn event_info(provider: Provider, event_id: u32) -> Option<&'static EventInf
         .and_then(|at| rows.get(at))
 }
 
-/// The published symbol of a code in a space, such as `("winhttp", "12007")`.
-pub(crate) fn symbol(space: &str, code: &str) -> Option<&'static str> {
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Class {
+    Device,
+    User,
+    Network,
+    Federation,
+    Tpm,
+    Server,
+    Configuration,
+    Downstream,
+    Unknown,
+}
+
+/// A cause and its texts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cause {
+    pub(crate) class: Class,
+    pub(crate) stage: String,
+    pub(crate) summary: String,
+    pub(crate) cause: String,
+    pub(crate) next_steps: Vec<String>,
+    pub(crate) sources: Vec<String>,
+}
+
+/// The texts of a cause.
+pub(crate) fn cause(name: &str) -> Option<&'static Cause> {
+    // A test reads the file, so that there is nothing to report here.
+    static CAUSES_READ: LazyLock<BTreeMap<String, Cause>> =
+        LazyLock::new(|| toml::from_str(CAUSES).unwrap_or_default());
+    CAUSES_READ.get(name)
+}
+
+/// What is known of one code.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeInfo {
+    /// Who defines it: `ntstatus`, `aadsts`, `winhttp`, …
+    pub space: &'static str,
+    /// The code in its usual spelling.
+    pub code: &'static str,
+    /// Its constant's name, where one is published.
+    pub symbol: Option<&'static str>,
+    /// What it means.
+    pub meaning: Option<&'static str>,
+    /// Where it is seen.
+    pub stage: Option<&'static str>,
+    /// Why it comes.
+    pub cause: Option<&'static str>,
+    next_steps: Option<&'static str>,
+    sources: Option<&'static str>,
+}
+
+impl CodeInfo {
+    fn from_row(row: &'static str) -> Option<CodeInfo> {
+        let mut columns = row.split('\t');
+        let space = columns.next()?;
+        let code = columns.next()?;
+        let mut text = || columns.next().filter(|text| *text != "-");
+        Some(CodeInfo {
+            space,
+            code,
+            symbol: text(),
+            meaning: text(),
+            stage: text(),
+            cause: text(),
+            next_steps: text(),
+            sources: text(),
+        })
+    }
+
+    /// What to do, the least disruptive first.
+    pub fn next_steps(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.next_steps
+            .into_iter()
+            .flat_map(|steps| steps.split(" | "))
+    }
+
+    /// Where this is from.
+    pub fn sources(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.sources
+            .into_iter()
+            .flat_map(|sources| sources.split(" | "))
+    }
+}
+
+/// Every row of the table, in its order.
+pub fn codes() -> impl Iterator<Item = CodeInfo> {
+    let rows = CODES.lines().filter(|row| !row.starts_with('#'));
+    rows.filter_map(CodeInfo::from_row)
+}
+
+/// What is known of a code in a space, such as `("winhttp", "12007")`.
+pub fn code_info(space: &str, code: &str) -> Option<CodeInfo> {
     let mut rows: &'static str = CODES;
     // Binary search over the bytes of the sorted table: a row is looked at, never the whole table.
     while !rows.is_empty() {
@@ -159,10 +256,15 @@ pub(crate) fn symbol(space: &str, code: &str) -> Option<&'static str> {
             _ if row.starts_with('#') => rows = rows.get(end + 1..)?,
             std::cmp::Ordering::Less => rows = rows.get(end + 1..)?,
             std::cmp::Ordering::Greater => rows = rows.get(..start)?,
-            std::cmp::Ordering::Equal => return columns.next().filter(|symbol| *symbol != "-"),
+            std::cmp::Ordering::Equal => return CodeInfo::from_row(row),
         }
     }
     None
+}
+
+/// The published symbol of a code in a space.
+pub(crate) fn symbol(space: &str, code: &str) -> Option<&'static str> {
+    code_info(space, code)?.symbol
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 mod cli;
 
 use clap::Parser;
-use cli::{Analyze, Cli, Command, Format};
-use prtrace::{report, scan};
+use cli::{Analyze, Cli, Command, Explain, Format};
+use prtrace::terminal::one_line;
+use prtrace::{explain, report, scan};
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,19 +20,15 @@ const NOT_DONE: u8 = 2;
 fn main() -> ExitCode {
     // A parser that fails on hostile bytes is a problem in the report, not a message here.
     std::panic::set_hook(Box::new(|_| {}));
-    let done = std::panic::catch_unwind(|| match Cli::parse() {
-        Cli {
-            command: Some(Command::Schema { output }),
-            ..
-        } => schema(output.as_deref()),
-        Cli {
-            command: Some(Command::Analyze(arguments)),
-            ..
-        }
-        | Cli {
-            command: None,
-            analyze: arguments,
-        } => analyze(&arguments),
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let done = std::panic::catch_unwind(|| match cli.command {
+        Some(Command::Schema { output }) => schema(output.as_deref()),
+        Some(Command::Explain(arguments)) => explain_codes(&arguments),
+        Some(Command::Analyze(arguments)) => analyze(&arguments),
+        None => analyze(&cli.analyze),
     });
     match done {
         Ok(Ok(status)) => status,
@@ -40,8 +38,60 @@ fn main() -> ExitCode {
 }
 
 fn not_done(message: &dyn Display) -> ExitCode {
-    eprintln!("prtrace: {message}");
+    // A message quotes paths, which come from machines that are not trusted.
+    eprintln!("prtrace: {}", one_line(&message.to_string()));
     ExitCode::from(NOT_DONE)
+}
+
+/// Help and version as asked for; anything else is one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Whoever reads has seen enough.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(NOT_DONE)
+        }
+        _ => {
+            let text = error.to_string();
+            let lines = text
+                .lines()
+                .map(str::trim)
+                .take_while(|line| !line.starts_with("Usage"));
+            let words: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+            let words = words.join(" ");
+            let words = words.split(" For more information").next().unwrap_or("");
+            not_done(&format!(
+                "{}; --help says more",
+                words.trim_start_matches("error: ")
+            ))
+        }
+    }
+}
+
+fn explain_codes(arguments: &Explain) -> Result<ExitCode, String> {
+    let mut texts = arguments.codes.clone();
+    if texts.is_empty() || texts.iter().any(|text| text == "-") {
+        texts.retain(|text| text != "-");
+        let input = io::read_to_string(io::stdin().lock());
+        texts.push(input.map_err(|error| format!("standard input: {error}"))?);
+    }
+    let explanations = explain::Explanations::new(&texts);
+    write(arguments.output.as_deref(), |out| match arguments.format {
+        Format::Text => explain::write_text(&explanations, out),
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, &explanations)?;
+            writeln!(out)
+        }
+    })?;
+    Ok(match explanations.any_known() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(NOT_DONE),
+    })
 }
 
 fn analyze(arguments: &Analyze) -> Result<ExitCode, String> {
@@ -86,18 +136,40 @@ fn write(
             result => result.map_err(|error| format!("standard output: {error}")),
         };
     };
+    to_file(path, render).map_err(|error| {
+        // The system's words alone: the number and the temporary file's name help nobody.
+        let text = io::Error::from(error.kind()).to_string();
+        format!("{}: cannot write the output: {text}", path.display())
+    })
+}
+
+fn to_file(path: &Path, render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    // What a link leads to is replaced, not the link; what is no file cannot be replaced.
+    let path = match path.canonicalize() {
+        Ok(target) if target.is_file() => target,
+        Ok(_) => {
+            let mut out = BufWriter::new(File::options().write(true).open(path)?);
+            render(&mut out)?;
+            return out.flush();
+        }
+        Err(_) => path.to_owned(),
+    };
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let write = || -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        let mut out = BufWriter::new(file.as_file_mut());
-        render(&mut out)?;
-        out.flush()?;
-        drop(out);
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(|error| format!("{}: {error}", path.display()))
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As any new file: the umask takes away from it.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    let mut out = BufWriter::new(file.as_file_mut());
+    render(&mut out)?;
+    out.flush()?;
+    drop(out);
+    file.persist(path)?;
+    Ok(())
 }

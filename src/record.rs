@@ -215,6 +215,9 @@ fn event_from_xml(xml: &str, names: &mut Names) -> Result<Option<Event>, String>
                         3 => fields.system(path.last().map_or("", |name| name), &text),
                         // Only the first System part counts. What another provider wrote is not
                         // read on.
+                        2 if !fields.named => {
+                            return Err("the record names no provider".to_owned());
+                        }
                         2 if fields.provider.is_none() => return Ok(None),
                         2 => fields.done = true,
                         _ => {}
@@ -269,6 +272,8 @@ pub(crate) fn push_entity(text: &mut String, entity: &quick_xml::events::BytesRe
 struct Fields {
     /// The end of the System part was read.
     done: bool,
+    /// It names a provider.
+    named: bool,
     provider: Option<Provider>,
     event_id: Option<u32>,
     version: u8,
@@ -295,12 +300,13 @@ impl Fields {
         let get = |attribute_name| attribute(element, attribute_name);
         match name {
             "Provider" => {
-                let name = get("Name");
+                let name = get("Name").filter(|name| !name.is_empty());
                 let id = get("Guid").as_deref().and_then(guid);
+                self.named = name.is_some() || id.is_some();
                 // The GUID speaks where the name was lost.
                 self.provider = Provider::ALL.into_iter().find(|provider| match &name {
-                    Some(name) if !name.is_empty() => name == provider.name(),
-                    _ => id == Some(provider.guid()),
+                    Some(name) => name == provider.name(),
+                    None => id == Some(provider.guid()),
                 });
             }
             "TimeCreated" => {

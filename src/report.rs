@@ -125,8 +125,8 @@ pub struct MachineReport<'a> {
     pub other_events: Vec<Never>,
     /// What dsregcmd said. Not built yet.
     pub device_status: Option<Never>,
-    /// How it stands.
-    pub diagnosis: MachineDiagnosis,
+    /// How it stands, and what that means.
+    pub diagnosis: MachineDiagnosis<'a>,
     /// Evidence that was never collected. Not built yet.
     pub gaps: Vec<Never>,
     /// Problems in logs that hold events of this machine only.
@@ -199,8 +199,8 @@ pub struct WindowReport<'a> {
     pub http: Option<HttpReport<'a>>,
     /// The code that decides; null if it succeeded.
     pub decisive: Option<DecisiveReport<'a>>,
-    /// What it means. Not built yet.
-    pub diagnosis: Option<Never>,
+    /// What it means; null if it succeeded at once.
+    pub diagnosis: Option<DiagnosisReport<'a>>,
     /// Its events, in order.
     pub events: Vec<EventReport<'a>>,
     /// Later events, or those of other processes, with its correlation ID.
@@ -224,11 +224,52 @@ pub struct LinkReport {
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
 #[non_exhaustive]
-pub struct MachineDiagnosis {
+pub struct MachineDiagnosis<'a> {
     /// The worst of its strands: the registration, and the token of each user.
     pub state: StateName,
     /// The registration's own state.
     pub registration: StateName,
+    /// The window or run that says so.
+    pub of: Option<String>,
+    /// The rule that decided; null where there is nothing to explain, as is the rest.
+    pub rule: Option<&'static str>,
+    /// Why it decided.
+    pub because: Option<&'static str>,
+    /// Whose fault it is.
+    pub class: Option<ClassName>,
+    /// The stage that failed.
+    pub stage: Option<&'static str>,
+    /// What happened, in one sentence.
+    pub summary: Option<&'a str>,
+    /// Why such a thing happens.
+    pub cause: Option<&'static str>,
+    /// What to do, the least disruptive first.
+    pub next_steps: &'a [&'static str],
+    /// Where this is from.
+    pub sources: &'a [&'static str],
+}
+
+/// What something means and what to do.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct DiagnosisReport<'a> {
+    /// The rule that decided.
+    pub rule: &'static str,
+    /// Why it decided.
+    pub because: &'static str,
+    /// Whose fault it is.
+    pub class: ClassName,
+    /// The stage that failed.
+    pub stage: &'static str,
+    /// What happened, in one sentence.
+    pub summary: &'a str,
+    /// Why such a thing happens.
+    pub cause: &'static str,
+    /// What to do, the least disruptive first.
+    pub next_steps: &'a [&'static str],
+    /// Where this is from.
+    pub sources: &'a [&'static str],
 }
 
 /// A user's token.
@@ -248,8 +289,35 @@ pub struct UserReport<'a> {
     pub last_failure: Option<Time>,
     /// The windows.
     pub windows: Vec<String>,
-    /// What the token broker asked for. Not built yet.
-    pub token_requests: Vec<Never>,
+    /// What the token broker asked for in vain.
+    pub token_requests: Vec<TokenRequestReport<'a>>,
+}
+
+/// Failed token requests for one thing.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct TokenRequestReport<'a> {
+    /// The broker's code.
+    pub code: Hex,
+    /// Its symbol.
+    pub symbol: Option<&'static str>,
+    /// The server's code.
+    pub aadsts: Option<&'a str>,
+    /// The client that asked.
+    pub client: Option<&'a str>,
+    /// What it asked for.
+    pub resource: Option<&'a str>,
+    /// Whom it asked.
+    pub authority: Option<&'a str>,
+    /// The last request's correlation ID.
+    pub correlation_id: Option<Guid>,
+    /// How often.
+    pub count: u64,
+    /// When first.
+    pub first: Time,
+    /// When last.
+    pub last: Time,
 }
 
 /// One try to register the device.
@@ -297,8 +365,8 @@ pub struct RunReport<'a> {
     pub tenant_type: Option<&'a str>,
     /// What the pre-check came to.
     pub pre_check: Option<&'a str>,
-    /// What it means. Not built yet.
-    pub diagnosis: Option<Never>,
+    /// What it means; null if it succeeded or found the device joined.
+    pub diagnosis: Option<DiagnosisReport<'a>>,
     /// Its events, in order.
     pub events: Vec<EventReport<'a>>,
     /// Windows it is linked to.

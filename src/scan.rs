@@ -97,6 +97,8 @@ pub(crate) struct Log {
     pub(crate) path: String,
     pub(crate) source: Arc<str>,
     pub(crate) bytes: u64,
+    /// How many chunks the file header counts.
+    pub(crate) chunks_counted: u64,
     pub(crate) dirty: bool,
     pub(crate) records: u64,
     pub(crate) chunks_damaged: u64,
@@ -240,6 +242,7 @@ fn open(candidate: Candidate, worker: &mut Worker) -> Opened {
             Kind::Log {
                 dirty,
                 header_damaged,
+                chunks,
             },
             bytes,
             file,
@@ -255,7 +258,21 @@ fn open(candidate: Candidate, worker: &mut Worker) -> Opened {
                     lost_bytes: 0,
                 });
             }
+            let missing = chunks.saturating_sub(slots_in(bytes));
+            if missing > 0 {
+                let detail = format!(
+                    "the file ends before {missing} of the {chunks} chunks that its header counts"
+                );
+                problems.push(Problem {
+                    path: candidate.name.clone(),
+                    offset: Some(bytes),
+                    kind: ProblemKind::Truncated,
+                    detail,
+                    lost_bytes: missing * CHUNK_SIZE as u64,
+                });
+            }
             let mut log = Log {
+                chunks_counted: chunks,
                 path: candidate.name,
                 source: candidate.source,
                 bytes,
@@ -317,9 +334,9 @@ fn slots_in(bytes: u64) -> u64 {
 }
 
 /// Reads as much of a slot as it takes to tell what it holds, and returns how much that is.
-fn read_needed(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+fn read_needed(file: &File, buffer: &mut [u8], offset: u64, counted: bool) -> io::Result<usize> {
     let start = read_part(file, buffer, offset, 0..SLOT_START)?;
-    let end = match chunk::needed(buffer.get(..start).unwrap_or(&[])) {
+    let end = match chunk::needed(buffer.get(..start).unwrap_or(&[]), counted) {
         Needed::Nothing => 0,
         Needed::Live(end) => end,
         Needed::Whole => CHUNK_SIZE,
@@ -365,7 +382,8 @@ impl Part {
     ) -> io::Result<()> {
         let name = log.path.as_str();
         let buffer = worker.buffer.as_mut_slice();
-        let mut length = read_needed(file, buffer, offset)?;
+        let counted = offset < offset_of(log.chunks_counted);
+        let mut length = read_needed(file, buffer, offset, counted)?;
         if length == 0 {
             return Ok(());
         }
@@ -379,12 +397,15 @@ impl Part {
             return Ok(());
         };
         match found {
-            Slot::Empty => {}
-            Slot::Damaged => {
+            Slot::Empty if !counted => {}
+            Slot::Empty | Slot::Damaged => {
                 self.chunks_damaged += 1;
-                let detail = "neither a chunk nor an unused slot: its records are lost".to_owned();
-                let lost = length as u64;
-                self.problem(name, offset, ProblemKind::DamagedChunk, detail, lost);
+                let detail = match found {
+                    Slot::Empty => "an empty slot where the file header counts a chunk",
+                    _ => "neither a chunk nor an unused slot: its records are lost",
+                };
+                let kind = ProblemKind::DamagedChunk;
+                self.problem(name, offset, kind, detail.to_owned(), length as u64);
             }
             Slot::Chunk(chunk) => {
                 let missing = (offset + CHUNK_SIZE as u64).saturating_sub(log.bytes);

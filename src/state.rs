@@ -3,8 +3,9 @@
 //! Only a later success of the same strand and user makes up for a failure. The administrator who
 //! collected the logs has a token of their own, which says nothing of the user's.
 
-use crate::event::Event;
+use crate::event::{Event, is_user};
 use crate::registration::{Run, RunOutcome};
+use crate::token::TokenRequest;
 use crate::window::{Outcome, Prt, Window};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, HashMap};
@@ -51,6 +52,22 @@ pub struct User {
     pub last_failure: Option<DateTime<Utc>>,
     /// Indices of the windows.
     pub windows: Vec<usize>,
+    /// What the token broker asked for in vain.
+    pub token_requests: Vec<TokenRequest>,
+}
+
+impl User {
+    fn new(name: String, prt: Prt) -> User {
+        User {
+            name,
+            prt,
+            state: State::NoEvidence,
+            last_success: None,
+            last_failure: None,
+            windows: Vec::new(),
+            token_requests: Vec::new(),
+        }
+    }
 }
 
 /// The users by name, the unknown one last.
@@ -81,15 +98,29 @@ pub fn users(events: &[Event], windows: &[Window]) -> Vec<User> {
         let is_unknown = name.is_none();
         let name = name.unwrap_or_else(|| UNKNOWN.to_owned());
         let key = (is_unknown, name.clone(), window.prt == Prt::Enterprise);
-        let user = users.entry(key).or_insert_with(|| User {
-            name,
-            prt: window.prt,
-            state: State::NoEvidence,
-            last_success: None,
-            last_failure: None,
-            windows: Vec::new(),
-        });
+        let user = users
+            .entry(key)
+            .or_insert_with(|| User::new(name, window.prt));
         user.windows.push(number);
+    }
+    for event in events {
+        let Some(request) = TokenRequest::read(event) else {
+            continue;
+        };
+        let sid = event.user_sid.as_deref().filter(|sid| is_user(sid));
+        let name = sid.map(|sid| known.get(sid).map_or(sid, String::as_str));
+        let key = (name.is_none(), name.unwrap_or(UNKNOWN).to_owned(), false);
+        let user = users
+            .entry(key)
+            .or_insert_with_key(|(_, name, _)| User::new(name.clone(), Prt::Entra));
+        let like = user
+            .token_requests
+            .iter_mut()
+            .find(|known| known.is_like(&request));
+        match like {
+            Some(known) => known.repeat(&request),
+            None => user.token_requests.push(request),
+        }
     }
     let mut users: Vec<User> = users.into_values().collect();
     for user in &mut users {

@@ -15,7 +15,7 @@ pub(crate) fn is_unsafe(character: char) -> bool {
 
 /// The text on one line: line ends and tabs become blanks, everything else that is unsafe is
 /// written as `\u{…}`.
-pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+pub fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }

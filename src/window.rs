@@ -9,6 +9,7 @@ use crate::event::{Event, Provider, id};
 use crate::evidence::{self, Decisive, Evidence, Group};
 use crate::knowledge::Role;
 use crate::machine::Boundary;
+use crate::token::correlation_ids_in;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
@@ -599,7 +600,12 @@ fn infer_windows(
     let mut by_activity: HashMap<Uuid, usize> = HashMap::new();
     let mut by_thread: HashMap<(Option<u32>, Option<u32>), usize> = HashMap::new();
     for (index, event) in events.iter().enumerate() {
-        if !event.is_plugin() || places.get(index) != Some(&Place::Free) {
+        // What runs after a token operation is none of it.
+        let after = matches!(
+            event.event_id,
+            id::GET_KEYS_START | id::GET_KEYS_STOP | id::POST_LOGON_START | id::POST_LOGON_STOP
+        );
+        if !event.is_plugin() || after || places.get(index) != Some(&Place::Free) {
             continue;
         }
         let id = event.correlation_id();
@@ -776,17 +782,6 @@ fn relate_broker_events(events: &[Event], drafts: &[Draft], places: &mut [Place]
             *place = Place::Related(*number);
         }
     }
-}
-
-/// The correlation IDs that free text names: `Correlation ID: …`, `correlation ID (request): …`.
-fn correlation_ids_in(text: &str) -> impl Iterator<Item = Uuid> {
-    const LABEL: &str = "orrelation ID";
-    text.match_indices(LABEL).filter_map(|(at, _)| {
-        let rest = text.get(at + LABEL.len()..)?;
-        let value = rest.trim_start_matches(" (request)").strip_prefix(':')?;
-        let value = value.trim_start().trim_start_matches('{');
-        crate::event::guid(value.get(..36)?)
-    })
 }
 
 fn finish(events: &[Event], drafts: Vec<Draft>, threads: &Threads, places: &[Place]) -> Windows {

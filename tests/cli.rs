@@ -126,11 +126,11 @@ fn what_cannot_be_read_is_one_line_that_says_what_and_where() {
     for (arguments, message) in [
         (
             &["missing"][..],
-            "missing: no such file or directory".to_owned(),
+            "missing: no such file or directory: check the path".to_owned(),
         ),
         (
             &["missing/x.evtx"],
-            "missing/x.evtx: no such file or directory".to_owned(),
+            "missing/x.evtx: no such file or directory: check the path".to_owned(),
         ),
         (&["empty"], format!("empty: {no_log}")),
         (&["nologs"], format!("nologs: {no_log}")),
@@ -280,7 +280,10 @@ fn output_goes_to_a_file_that_appears_whole_or_not_at_all() {
         let arguments = ["--format", "json", "--output", "report.json", path];
         run_in(folder.path(), &arguments)
     };
-    refused(&to_file("missing"), "missing: no such file or directory");
+    refused(
+        &to_file("missing"),
+        "missing: no such file or directory: check the path",
+    );
     assert!(!report.exists());
 
     for _ in 0..2 {
@@ -290,7 +293,10 @@ fn output_goes_to_a_file_that_appears_whole_or_not_at_all() {
         assert_eq!(text(&fs::read(&report).unwrap()), text(&printed.stdout));
     }
     // What was there stays if the job cannot be done.
-    refused(&to_file("missing"), "missing: no such file or directory");
+    refused(
+        &to_file("missing"),
+        "missing: no such file or directory: check the path",
+    );
     assert_eq!(text(&fs::read(&report).unwrap()), text(&printed.stdout));
     // And nothing else was left behind.
     assert_eq!(file_names(folder.path()), ["logs", "report.json"]);
@@ -389,7 +395,7 @@ fn one_bad_path_costs_nothing_but_itself() {
     let shown = text(&output.stdout);
     assert!(shown.starts_with("PC-2.contoso.com: "));
     assert!(shown.contains("\nProblems: 3\n"));
-    assert!(shown.contains("\n  missing: no such file or directory\n"));
+    assert!(shown.contains("\n  missing: no such file or directory: check the path\n"));
 }
 
 #[test]

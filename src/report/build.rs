@@ -1,7 +1,8 @@
 //! A scan and what was concluded from it → the report.
 
 use super::*;
-use crate::analysis::{Analysis, Link};
+use crate::analysis::{Analysis, Link, Subject};
+use crate::diagnosis::Diagnosis;
 use crate::drs::Adal;
 use crate::event::Event;
 use crate::evidence::{self, Decisive, Found};
@@ -10,6 +11,7 @@ use crate::problem::Problem;
 use crate::registration::{Attempt, Run, RunOutcome, ServerAnswer};
 use crate::scan::Scan;
 use crate::state::User;
+use crate::token::TokenRequest;
 use crate::window::{Edge, Via, Window};
 
 impl<'a> Report<'a> {
@@ -97,10 +99,7 @@ fn machine_report<'a>(machine: &'a Machine, analysis: &'a Analysis) -> MachineRe
             .collect(),
         other_events: Vec::new(),
         device_status: None,
-        diagnosis: MachineDiagnosis {
-            state: analysis.state.into(),
-            registration: analysis.registration.into(),
-        },
+        diagnosis: machine_diagnosis(analysis),
         gaps: Vec::new(),
         problems: machine.problems.iter().map(problem).collect(),
     }
@@ -182,7 +181,11 @@ fn window_report<'a>(
             }
         }),
         decisive: window.decisive.as_ref().map(decisive_report),
-        diagnosis: None,
+        diagnosis: analysis
+            .diagnoses
+            .get(number)
+            .and_then(|of| of.as_ref())
+            .map(diagnosis_report),
         events: window
             .members
             .iter()
@@ -296,7 +299,11 @@ fn user_report(user: &User) -> UserReport<'_> {
             .iter()
             .map(|number| window_id(*number))
             .collect(),
-        token_requests: Vec::new(),
+        token_requests: user
+            .token_requests
+            .iter()
+            .map(token_request_report)
+            .collect(),
     }
 }
 
@@ -351,7 +358,11 @@ fn run_report<'a>(
         tenant: run.tenant.as_deref(),
         tenant_type: run.tenant_type.as_deref(),
         pre_check: run.pre_check.as_deref(),
-        diagnosis: None,
+        diagnosis: analysis
+            .run_diagnoses
+            .get(number)
+            .and_then(|of| of.as_ref())
+            .map(diagnosis_report),
         events: run
             .members
             .iter()
@@ -426,6 +437,57 @@ fn adal_report<'a>(machine: &Machine, found: &'a Found<Adal>) -> AdalReport<'a> 
         correlation_id: adal.correlation_id.map(Guid),
         log: adal.log.iter().map(String::as_str).collect(),
         event_id: event_id(machine, found.event),
+    }
+}
+
+fn diagnosis_report(diagnosis: &Diagnosis) -> DiagnosisReport<'_> {
+    DiagnosisReport {
+        rule: diagnosis.rule,
+        because: diagnosis.because,
+        class: diagnosis.class.into(),
+        stage: diagnosis.stage,
+        summary: &diagnosis.summary,
+        cause: diagnosis.cause,
+        next_steps: &diagnosis.next_steps,
+        sources: &diagnosis.sources,
+    }
+}
+
+fn machine_diagnosis(analysis: &Analysis) -> MachineDiagnosis<'_> {
+    let (means, subject) = match &analysis.diagnosis {
+        Some((diagnosis, subject)) => (Some(diagnosis), *subject),
+        None => (None, None),
+    };
+    MachineDiagnosis {
+        state: analysis.state.into(),
+        registration: analysis.registration.into(),
+        of: subject.map(|subject| match subject {
+            Subject::Window(number) => window_id(number),
+            Subject::Run(number) => run_id(number),
+        }),
+        rule: means.map(|means| means.rule),
+        because: means.map(|means| means.because),
+        class: means.map(|means| means.class.into()),
+        stage: means.map(|means| means.stage),
+        summary: means.map(|means| means.summary.as_str()),
+        cause: means.map(|means| means.cause),
+        next_steps: means.map_or(&[], |means| &means.next_steps),
+        sources: means.map_or(&[], |means| &means.sources),
+    }
+}
+
+fn token_request_report(request: &TokenRequest) -> TokenRequestReport<'_> {
+    TokenRequestReport {
+        code: Hex(request.code),
+        symbol: request.code.symbol(),
+        aadsts: request.aadsts.as_deref(),
+        client: request.client.as_deref(),
+        resource: request.resource.as_deref(),
+        authority: request.authority.as_deref(),
+        correlation_id: request.correlation_id.map(Guid),
+        count: request.count,
+        first: Time(request.first),
+        last: Time(request.last),
     }
 }
 

@@ -4,15 +4,21 @@
 //! from the logs is escaped.
 
 use super::{
-    AdalReport, AttemptReport, DecisiveReport, DrsReport, EventReport, FailureReport,
-    MachineReport, NetworkReport, OutcomeName, ProblemReport, PrtName, ReasonName, Report,
-    RunOutcomeName, RunReport, StateName, StatusReport, Time, ViaName, WindowReport,
+    AdalReport, AttemptReport, DecisiveReport, DiagnosisReport, DrsReport, EventReport,
+    FailureReport, MachineReport, NetworkReport, OutcomeName, ProblemReport, PrtName, ReasonName,
+    Report, RunOutcomeName, RunReport, ServerReport, StateName, StatusReport, Time,
+    TokenRequestReport, ViaName, WindowReport,
 };
 use crate::code::Code;
 use crate::knowledge::Role;
 use crate::terminal::one_line;
+pub(crate) use crate::terminal::one_line as shown;
+use chrono::TimeDelta;
 use std::borrow::Cow;
 use std::io::{self, Write};
+
+/// How old a token is when the plug-in renews it.
+const REFRESH_AFTER: TimeDelta = TimeDelta::hours(4);
 
 /// Columns of the text.
 const WIDTH: usize = 80;
@@ -106,6 +112,8 @@ fn window_answer(
 ) -> io::Result<()> {
     let at = stamp(window.end.time);
     writeln!(out, "{name}: {} FAILED at {at}", operation(window))?;
+    also_known_as(machine, out)?;
+    meaning(window.diagnosis.as_ref(), out)?;
     first_failure(window.first_failure.as_ref(), out)?;
     decisive(window.decisive.as_ref(), out)?;
     sub_codes(window, out)?;
@@ -137,7 +145,130 @@ fn window_answer(
         let text = format!("{} succeeded at {}", later.id, stamp(later.end.time));
         field("Since then", &text, out)?;
     }
+    if window.prt == PrtName::Enterprise {
+        last_success(machine, out)?;
+    }
+    users(machine, out)?;
+    next_steps(window.diagnosis.as_ref(), out)?;
+    ticket(machine, window, out)
+}
+
+/// What it means, in one sentence.
+fn meaning(diagnosis: Option<&DiagnosisReport<'_>>, out: &mut dyn Write) -> io::Result<()> {
+    match diagnosis {
+        Some(diagnosis) => field("What it means", &one_line(diagnosis.summary), out),
+        None => Ok(()),
+    }
+}
+
+fn next_steps(diagnosis: Option<&DiagnosisReport<'_>>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(diagnosis) = diagnosis else {
+        return Ok(());
+    };
+    let because = format!("{}: {}", diagnosis.class.as_str(), diagnosis.because);
+    field("Class", &because, out)?;
+    steps(diagnosis.next_steps, out)
+}
+
+fn steps(steps: &[&str], out: &mut dyn Write) -> io::Result<()> {
+    for (number, step) in steps.iter().enumerate() {
+        let label = if number == 0 { "Next steps" } else { "" };
+        let lead = format!("  {label:<width$}{}. ", number + 1, width = VALUES - 2);
+        wrapped(&lead, step, out)?;
+    }
     Ok(())
+}
+
+fn also_known_as(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
+    if machine.also_known_as.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = machine
+        .also_known_as
+        .iter()
+        .map(|name| one_line(name))
+        .collect();
+    field("Also known as", &names.join(", "), out)
+}
+
+/// How the token of each user stands, if there are several.
+fn users(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
+    const SHOWN: usize = 8;
+    if machine.users.len() < 2 {
+        return Ok(());
+    }
+    for (number, user) in machine.users.iter().take(SHOWN).enumerate() {
+        let label = if number == 0 { "Users" } else { "" };
+        let token = match user.prt {
+            PrtName::Entra => "",
+            PrtName::Enterprise => " (AD FS)",
+        };
+        let state = user.state.as_str().replace('_', " ");
+        field(
+            label,
+            &format!("{}{token}: {state}", one_line(user.user)),
+            out,
+        )?;
+    }
+    match machine.users.len().checked_sub(SHOWN) {
+        Some(more @ 1..) => field("", &format!("and {more} more"), out),
+        _ => Ok(()),
+    }
+}
+
+/// What a ticket needs, to be copied as it stands.
+fn ticket(
+    machine: &MachineReport<'_>,
+    window: &WindowReport<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let Some(id) = window.correlation_id else {
+        return Ok(());
+    };
+    let user = window
+        .upn
+        .or(window.user_sid)
+        .unwrap_or("(not in the logs)");
+    let mut codes: Vec<String> = Vec::new();
+    codes.extend(
+        window
+            .decisive
+            .as_ref()
+            .map(|decisive| decisive.code.to_owned()),
+    );
+    codes.extend(
+        window
+            .status
+            .as_ref()
+            .map(|status| status.code.0.to_string()),
+    );
+    codes.dedup();
+    writeln!(out, "  Ticket")?;
+    for (label, text) in [
+        ("device", Some(machine.name.to_owned())),
+        ("user", Some(user.to_owned())),
+        ("time (UTC)", Some(window.end.time.to_string())),
+        ("correlation ID", Some(id.0.to_string())),
+        ("trace ID", window.server.as_ref().and_then(trace_id)),
+        ("codes", Some(codes.join(", "))),
+    ] {
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            field(&format!("  {label}"), &one_line(&text), out)?;
+        }
+    }
+    let portal = "Entra admin center > Diagnose and solve problems > Sign-in diagnostic: enter the \
+        correlation ID, the user and the time";
+    field("  look up at", portal, out)
+}
+
+/// The request's ID at the service, which its words end with.
+fn trace_id(server: &ServerReport<'_>) -> Option<String> {
+    let (_, rest) = server.description?.split_once("Trace ID: ")?;
+    let id: String = rest
+        .chars()
+        .take_while(|c| c.is_ascii_hexdigit() || *c == '-')
+        .collect();
+    (!id.is_empty()).then_some(id)
 }
 
 fn run_answer(
@@ -148,6 +279,8 @@ fn run_answer(
 ) -> io::Result<()> {
     let at = stamp(run.end);
     writeln!(out, "{name}: device registration FAILED at {at}")?;
+    also_known_as(machine, out)?;
+    meaning(run.diagnosis.as_ref(), out)?;
     first_failure(run.first_failure.as_ref(), out)?;
     decisive(run.decisive.as_ref(), out)?;
     if let Some(phase) = run.phase {
@@ -196,9 +329,10 @@ fn run_answer(
     )?;
     since(machine, run, out)?;
     match machine.windows.len() {
-        0 => field("PRT", "no registration, no PRT: nothing was asked for", out),
-        _ => last_success(machine, out),
+        0 => field("PRT", "no registration, no PRT: nothing was asked for", out)?,
+        _ => last_success(machine, out)?,
     }
+    next_steps(run.diagnosis.as_ref(), out)
 }
 
 /// What came after the newest failed run and neither failed nor succeeded.
@@ -326,7 +460,11 @@ fn run_words(run: &RunReport<'_>) -> String {
         text.push_str(&format!(" at {}", phase.as_str()));
     }
     if let Some(failure) = &run.first_failure {
-        text.push_str(&format!(", first {}", failure.event_id));
+        let word = match run.outcome {
+            RunOutcomeName::Succeeded | RunOutcomeName::AlreadyJoined => "after",
+            _ => "first",
+        };
+        text.push_str(&format!(", {word} {}", failure.event_id));
     }
     if let Some(decisive) = &run.decisive {
         text.push_str(&format!(", {}", one_line(decisive.code)));
@@ -356,15 +494,48 @@ fn healthy(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::
         }
         _ => writeln!(out, "{name}: no failure in {windows}")?,
     }
+    also_known_as(machine, out)?;
+    if let Some(summary) = machine.diagnosis.summary {
+        field("What it means", &one_line(summary), out)?;
+    }
     last_success(machine, out)?;
-    match machine.registrations.last() {
-        Some(run) => field(
+    users(machine, out)?;
+    if let Some(run) = machine.registrations.last() {
+        field(
             "Registration",
             &format!("{} {}", run.id, run_words(run)),
             out,
-        ),
-        None => Ok(()),
+        )?;
     }
+    token_requests(machine, out)?;
+    steps(machine.diagnosis.next_steps, out)
+}
+
+/// What the token broker asked for in vain, the most frequent first.
+fn token_requests(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
+    const SHOWN: usize = 5;
+    let requests = machine.users.iter().flat_map(|user| &user.token_requests);
+    let mut requests: Vec<&TokenRequestReport<'_>> = requests.collect();
+    requests.sort_by_key(|request| std::cmp::Reverse((request.count, request.last)));
+    for (number, request) in requests.iter().take(SHOWN).enumerate() {
+        let label = if number == 0 { "Token requests" } else { "" };
+        let mut text = format!("{} times {}", request.count, request.code.0);
+        text.extend(request.symbol.map(|symbol| format!(" {symbol}")));
+        text.extend(request.aadsts.map(|code| format!(", {}", one_line(code))));
+        text.extend(
+            request
+                .client
+                .map(|client| format!(", client {}", one_line(client))),
+        );
+        text.extend(
+            request
+                .resource
+                .map(|of| format!(", resource {}", one_line(of))),
+        );
+        text.push_str(&format!(", last {}", stamp(request.last)));
+        field(label, &text, out)?;
+    }
+    Ok(())
 }
 
 fn last_success(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -384,9 +555,17 @@ fn last_success(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<
         stamp(window.end.time)
     );
     field("Last success", &text, out)?;
-    match window.upn {
-        Some(upn) => field("User", &one_line(upn), out),
-        None => Ok(()),
+    if let Some(upn) = window.upn {
+        field("User", &one_line(upn), out)?;
+    }
+    // The plug-in renews a token when it is 4 hours old.
+    let due = Time(window.end.time.0 + REFRESH_AFTER);
+    match machine.last_event {
+        Some(last) if last >= due => {
+            let text = format!("was due {}; nothing succeeded since then", stamp(due));
+            field("Next refresh", &text, out)
+        }
+        _ => field("Next refresh", &format!("due {}", stamp(due)), out),
     }
 }
 
@@ -688,16 +867,24 @@ fn problems(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 fn totals(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let totals = &report.totals;
     let mut text = format!(
-        "{}, {}, {} ({} of ours), {} ({} failed), {} ({} failed)",
+        "{}, {}, {} ({} of ours)",
         counted(totals.machines, "machine"),
         counted(totals.logs, "log"),
         counted(totals.records_read, "record"),
         totals.events,
-        counted(totals.windows, "PRT window"),
-        totals.windows_failed,
-        counted(totals.registrations, "registration run"),
-        totals.registrations_failed,
     );
+    for (count, failed, what) in [
+        (totals.windows, totals.windows_failed, "PRT window"),
+        (
+            totals.registrations,
+            totals.registrations_failed,
+            "registration run",
+        ),
+    ] {
+        if count > 0 {
+            text.push_str(&format!(", {} ({failed} failed)", counted(count, what)));
+        }
+    }
     if totals.duplicates > 0 {
         text.push_str(&format!(
             ", {}",
@@ -760,7 +947,8 @@ fn clock(time: Time) -> String {
     time.0.format("%H:%M:%S%.3fZ").to_string()
 }
 
-fn field(label: &str, text: &str, out: &mut dyn Write) -> io::Result<()> {
+/// A line of the answer: a label and its value.
+pub(crate) fn field(label: &str, text: &str, out: &mut dyn Write) -> io::Result<()> {
     let gap = VALUES - 2;
     wrapped(&format!("  {label:<gap$}"), text, out)
 }

@@ -3,6 +3,7 @@
 use crate::analysis::Reason;
 use crate::event::Level;
 use crate::evidence::DecisiveKind;
+use crate::knowledge::Class;
 use crate::registration::{Kind, Phase, RunOutcome};
 use crate::state::State;
 use crate::window::{Edge, Operation, Outcome, Prt, Via};
@@ -102,4 +103,16 @@ StateName of State {
     Healthy = "healthy",
     Recovered = "recovered",
     Failing = "failing",
+});
+names!(/// Whose fault a failure is.
+ClassName of Class {
+    Device = "device",
+    User = "user",
+    Network = "network",
+    Federation = "federation",
+    Tpm = "tpm",
+    Server = "server",
+    Configuration = "configuration",
+    Downstream = "downstream",
+    Unknown = "unknown",
 });

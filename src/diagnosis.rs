@@ -1,0 +1,749 @@
+//! What a window or run means and what to do about it: evidence → one of the causes in
+//! `knowledge/causes.toml`.
+//!
+//! A rule is a condition with the reason it gives; the first that holds decides. The texts are data.
+
+use crate::code::{Code, Family};
+use crate::drs::ANSWER_PAGE;
+use crate::event::{Event, id};
+use crate::evidence::{DecisiveKind, Evidence};
+use crate::knowledge::{self, Cause, Class, Role};
+use crate::registration::{Phase, Run, RunOutcome};
+use crate::window::{Operation, Outcome, Prt, Window};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// What something means and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// The rule that decided: the name of a cause.
+    pub rule: &'static str,
+    /// Why it decided.
+    pub because: &'static str,
+    /// Whose fault it is.
+    pub class: Class,
+    /// The stage that failed.
+    pub stage: &'static str,
+    /// What happened, in one sentence.
+    pub summary: String,
+    /// Why such a thing happens.
+    pub cause: &'static str,
+    /// What to do, the least disruptive first.
+    pub next_steps: Vec<&'static str>,
+    /// Where this is from.
+    pub sources: Vec<&'static str>,
+}
+
+/// How soon after the registration a device may not be known everywhere yet.
+const SYNC_PENDING: TimeDelta = TimeDelta::hours(1);
+/// How soon a success follows a failure that only came before the network did.
+pub(crate) const ONLINE_SOON: TimeDelta = TimeDelta::minutes(10);
+
+/// A rule: the cause it finds, the reason it gives, and its condition.
+struct Rule<Holds> {
+    cause: &'static str,
+    because: &'static str,
+    holds: Holds,
+}
+
+type WindowRule = Rule<fn(&WindowFacts<'_>) -> bool>;
+type RunRule = Rule<fn(&RunFacts<'_>) -> bool>;
+
+/// What the rules for windows ask.
+pub(crate) struct WindowFacts<'a> {
+    pub(crate) events: &'a [Event],
+    pub(crate) window: &'a Window,
+    /// A failed registration run explains it.
+    pub(crate) explained: bool,
+    /// When the newest registration evidence before it said that the device is joined.
+    pub(crate) joined: Option<DateTime<Utc>>,
+    /// The same user had a token before.
+    pub(crate) succeeded_before: bool,
+    /// The same user got a token within minutes.
+    pub(crate) succeeded_soon: bool,
+}
+
+impl WindowFacts<'_> {
+    fn evidence(&self) -> &Evidence {
+        &self.window.evidence
+    }
+
+    /// Whether the server named this code, as the last or on the way.
+    fn server(&self, code: &str) -> bool {
+        self.evidence().server.as_ref().is_some_and(|server| {
+            let mut codes = server.value.code.iter().chain(&server.value.also);
+            codes.any(|named| named == code)
+        })
+    }
+
+    /// The status codes of the failing members and the final one.
+    fn has_code(&self, holds: impl Fn(Code) -> bool) -> bool {
+        let decides = self.window.decisive.as_ref();
+        let is_client = decides.is_some_and(|decisive| {
+            matches!(decisive.kind, DecisiveKind::Client | DecisiveKind::Status)
+        });
+        is_client
+            && self.members().any(|event| {
+                let code = event.code(Role::Status).map(Code::canonical);
+                code.is_some_and(|code| code.is_failure() && holds(code))
+            })
+    }
+
+    fn client(&self, code: u32) -> bool {
+        self.has_code(|of| of == Code(code))
+    }
+
+    fn members(&self) -> impl Iterator<Item = &Event> {
+        let members = self.window.members.iter();
+        members.filter_map(|member| self.events.get(member.event))
+    }
+
+    fn has(&self, event_id: u32) -> bool {
+        self.members().any(|event| event.is(event_id))
+    }
+
+    fn network(&self, holds: impl Fn(Option<u16>) -> bool) -> bool {
+        let decides = self.window.decisive.as_ref();
+        let network = self.evidence().network.as_ref();
+        decides.is_some_and(|decisive| decisive.kind == DecisiveKind::Network)
+            && network.is_some_and(|found| holds(found.value.network_number()))
+    }
+
+    /// Whether the device is what was refused.
+    fn device_refused(&self) -> bool {
+        self.server("AADSTS50155") || self.client(0xc004_84b2)
+    }
+
+    fn since_joined(&self) -> Option<TimeDelta> {
+        let start = self.events.get(self.window.start_event)?.time;
+        self.joined.map(|joined| start - joined)
+    }
+
+    fn decided_by(&self, kind: DecisiveKind) -> bool {
+        self.window
+            .decisive
+            .as_ref()
+            .is_some_and(|decisive| decisive.kind == kind)
+    }
+}
+
+/// WinHTTP and WinINet numbers that rules ask for.
+mod number {
+    pub(super) const TIMEOUT: u16 = 12002;
+    pub(super) const NAME_NOT_RESOLVED: u16 = 12007;
+    pub(super) const CANNOT_CONNECT: u16 = 12029;
+    pub(super) const CONNECTION_ERROR: u16 = 12030;
+    pub(super) const SECURE_FAILURE: u16 = 12175;
+}
+
+const KEY_MISSING: Code = Code(0x8009_0016);
+const KEY_LOCKED: Code = Code(0x8009_0031);
+const NOT_FIPS: Code = Code(0x8028_0036);
+
+const WINDOW_RULES: &[WindowRule] = &[
+    Rule {
+        cause: "transport_key_bad",
+        because: "AD FS answered MSIS9682: it does not know the device's key",
+        holds: |facts| facts.server("MSIS9682"),
+    },
+    Rule {
+        cause: "enterprise_prt_failed",
+        because: "only the AD FS token failed",
+        holds: |facts| facts.window.prt == Prt::Enterprise,
+    },
+    Rule {
+        cause: "registration_failed",
+        because: "the device was refused, and its last telling registration run failed",
+        holds: |facts| facts.explained,
+    },
+    Rule {
+        cause: "just_registered",
+        because: "the device was refused within an hour of its registration",
+        holds: |facts| {
+            facts.device_refused()
+                && facts
+                    .since_joined()
+                    .is_some_and(|since| since <= SYNC_PENDING)
+        },
+    },
+    Rule {
+        cause: "device_removed",
+        because: "the device was refused though its registration had succeeded",
+        holds: |facts| facts.device_refused() && facts.joined.is_some(),
+    },
+    Rule {
+        cause: "device_rejected",
+        because: "the server answered AADSTS50155",
+        holds: |facts| facts.server("AADSTS50155"),
+    },
+    Rule {
+        cause: "device_not_joined",
+        because: "the plug-in says that the device is not joined (0xc00484b2)",
+        holds: |facts| facts.client(0xc004_84b2),
+    },
+    Rule {
+        cause: "tpm_locked",
+        because: "the TPM is locked out (0x80090031)",
+        holds: |facts| facts.has_code(|code| code == KEY_LOCKED),
+    },
+    Rule {
+        cause: "tpm_fips",
+        because: "the TPM is in FIPS mode (0x80280036)",
+        holds: |facts| facts.has_code(|code| code == NOT_FIPS),
+    },
+    Rule {
+        cause: "tpm_key_missing",
+        because: "the device's key or certificate cannot be used (0x80090016, 1152 or 1153)",
+        holds: |facts| {
+            facts.has_code(|code| code == KEY_MISSING)
+                || facts.has(id::DEVICE_KEY_ERROR)
+                || facts.has(id::DEVICE_CERTIFICATE_MISSING)
+        },
+    },
+    Rule {
+        cause: "tpm_error",
+        because: "the TPM gave an error",
+        holds: |facts| facts.has_code(|code| code.family() == Family::Tpm),
+    },
+    Rule {
+        cause: "password_not_synced",
+        because: "AADSTS50126, and the same user had a token before",
+        holds: |facts| facts.server("AADSTS50126") && facts.succeeded_before,
+    },
+    Rule {
+        cause: "wrong_password",
+        because: "the server answered AADSTS50126",
+        holds: |facts| facts.server("AADSTS50126"),
+    },
+    Rule {
+        cause: "user_not_found",
+        because: "the server answered AADSTS50034",
+        holds: |facts| facts.server("AADSTS50034"),
+    },
+    Rule {
+        cause: "upn_tenant_not_found",
+        because: "the server answered AADSTS90002 to a token request",
+        holds: |facts| facts.server("AADSTS90002"),
+    },
+    Rule {
+        cause: "mfa_required",
+        because: "the server answered AADSTS50076",
+        holds: |facts| facts.server("AADSTS50076"),
+    },
+    Rule {
+        cause: "refresh_expired",
+        because: "the plug-in says that the token is expired (1096)",
+        holds: |facts| facts.has(id::REFRESH_EXPIRED) || facts.has(id::ENTERPRISE_EXPIRED),
+    },
+    Rule {
+        cause: "refresh_sid_mismatch",
+        because: "the plug-in says that the token is another user's (1095 or 1122)",
+        holds: |facts| {
+            facts.has(id::REFRESH_SID_MISMATCH) || facts.has(id::REFRESH_SUBJECT_MISMATCH)
+        },
+    },
+    Rule {
+        cause: "server_refused",
+        because: "the server answered with an error",
+        holds: |facts| facts.decided_by(DecisiveKind::Server),
+    },
+    Rule {
+        cause: "must_change_password",
+        because: "a WS-Trust fault, and the password is expired (1154, 1156 or 1210)",
+        holds: |facts| {
+            let expired = [
+                id::PASSWORD_EXPIRY_CLAIMS,
+                id::PASSWORD_EXPIRY_FIELDS,
+                id::PASSWORD_EXPIRED,
+            ];
+            facts.evidence().fault.is_some() && expired.into_iter().any(|id| facts.has(id))
+        },
+    },
+    Rule {
+        cause: "wstrust_fault",
+        because: "the federation service answered with a WS-Trust fault (1088)",
+        holds: |facts| facts.decided_by(DecisiveKind::Fault),
+    },
+    Rule {
+        cause: "smart_card_not_federated",
+        because: "a smart card was used by a user who is not federated (1123)",
+        holds: |facts| facts.has(id::SMART_CARD_NOT_FEDERATED),
+    },
+    Rule {
+        cause: "upn_not_routable",
+        because: "realm discovery ended with 0xc000005f",
+        holds: |facts| facts.client(0xc000_005f),
+    },
+    Rule {
+        cause: "upn_malformed",
+        because: "the plug-in says that the user name is malformed (0xc004844c)",
+        holds: |facts| facts.client(0xc004_844c),
+    },
+    Rule {
+        cause: "user_sid_missing",
+        because: "the ID token has no SID (0xc0048442)",
+        holds: |facts| facts.client(0xc004_8442),
+    },
+    Rule {
+        cause: "saml_token_empty",
+        because: "the WS-Trust answer held no token (0xc00484c1)",
+        holds: |facts| facts.client(0xc004_84c1),
+    },
+    Rule {
+        cause: "mex_no_password_endpoint",
+        because: "the MEX document lists no password endpoint (0xc004848b)",
+        holds: |facts| facts.client(0xc004_848b),
+    },
+    Rule {
+        cause: "mex_no_certificate_endpoint",
+        because: "the MEX document lists no certificate endpoint (0xc004848c)",
+        holds: |facts| facts.client(0xc004_848c),
+    },
+    Rule {
+        cause: "dtd_in_answer",
+        because: "the XML answer holds a DTD (0xc00cee4f)",
+        holds: |facts| facts.client(0xc00c_ee4f),
+    },
+    Rule {
+        cause: "offline_at_signin",
+        because: "a network error, and the same user got a token within minutes",
+        holds: |facts| facts.network(|_| true) && facts.succeeded_soon,
+    },
+    Rule {
+        cause: "name_not_resolved",
+        because: "WinHTTP could not resolve the name (12007)",
+        holds: |facts| facts.network(|of| of == Some(number::NAME_NOT_RESOLVED)),
+    },
+    Rule {
+        cause: "network_timeout",
+        because: "WinHTTP timed out (12002)",
+        holds: |facts| facts.network(|of| of == Some(number::TIMEOUT)),
+    },
+    Rule {
+        cause: "tls_inspected",
+        because: "WinHTTP could not set up TLS (12175)",
+        holds: |facts| facts.network(|of| of == Some(number::SECURE_FAILURE)),
+    },
+    Rule {
+        cause: "cannot_connect",
+        because: "WinHTTP could not connect (12029 or 12030)",
+        holds: |facts| {
+            facts
+                .network(|of| matches!(of, Some(number::CANNOT_CONNECT | number::CONNECTION_ERROR)))
+        },
+    },
+    Rule {
+        cause: "network_other",
+        because: "a network error",
+        holds: |facts| facts.network(|_| true),
+    },
+    Rule {
+        cause: "http_refused",
+        because: "an HTTP status, and nothing that says more",
+        holds: |facts| facts.decided_by(DecisiveKind::Http),
+    },
+    Rule {
+        cause: "unknown_failure",
+        because: "no rule knows this evidence",
+        holds: |_| true,
+    },
+];
+
+/// What a window means: nothing to say of one that succeeded at once, or left no failure.
+pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
+    let window = facts.window;
+    let subject = Subject {
+        upn: window.evidence.upn.as_ref().map(|upn| upn.value.as_str()),
+        url: window
+            .evidence
+            .http
+            .as_ref()
+            .and_then(|http| http.url.as_ref())
+            .map(|url| url.value.as_str()),
+        code: window
+            .decisive
+            .as_ref()
+            .map(|decisive| decisive.code.as_str()),
+        time: facts.joined,
+    };
+    match window.outcome {
+        Outcome::Succeeded if window.recovered => {
+            let because = "something failed on the way to a token";
+            return diagnosis("recovered", because, &subject);
+        }
+        Outcome::Succeeded => return None,
+        Outcome::Incomplete if window.first_failure.is_none() => return None,
+        Outcome::Failed | Outcome::Incomplete => {}
+    }
+    let mut found = first(WINDOW_RULES, |holds| holds(facts), &subject)?;
+    // A failed renewal after a success is told as one, whatever made it fail.
+    if window.operation == Operation::Refresh && facts.succeeded_before {
+        found.stage = "renewal";
+    }
+    if matches!(
+        found.rule,
+        "server_refused" | "network_other" | "unknown_failure"
+    ) {
+        by_code(
+            &mut found,
+            window
+                .decisive
+                .as_ref()
+                .map(|decisive| decisive.code.as_str()),
+        );
+    }
+    Some(found)
+}
+
+/// What the rules for runs ask.
+struct RunFacts<'a> {
+    events: &'a [Event],
+    run: &'a Run,
+}
+
+impl RunFacts<'_> {
+    /// Whether the last attempt's server said this, in its code or words.
+    fn server(&self, holds: impl Fn(&str) -> bool) -> bool {
+        let server = self
+            .run
+            .last_attempt()
+            .and_then(|last| last.server.as_ref());
+        server.is_some_and(|server| {
+            let answer = &server.value.answer;
+            let codes = answer.code.iter().chain(&answer.also);
+            codes.chain(&answer.description).any(|said| holds(said))
+        })
+    }
+
+    fn says(&self, words: &str) -> bool {
+        self.server(|said| said.to_lowercase().contains(words))
+    }
+
+    fn http_status(&self) -> Option<u32> {
+        self.run.last_attempt()?.server.as_ref()?.value.http_status
+    }
+
+    /// The exit code and what it wraps.
+    fn codes(&self) -> impl Iterator<Item = Code> {
+        let sub_error = self
+            .run
+            .last_attempt()
+            .and_then(|last| last.sub_error.as_ref());
+        let codes = [self.run.exit_code.as_ref(), sub_error].into_iter();
+        codes.flatten().map(|found| found.value.canonical())
+    }
+
+    fn code(&self, code: u32) -> bool {
+        self.codes().any(|of| of == Code(code))
+    }
+
+    fn network(&self, holds: impl Fn(u16) -> bool) -> bool {
+        self.codes().filter_map(Code::network_number).any(holds)
+    }
+
+    fn has(&self, event_id: u32) -> bool {
+        let members = self.run.members.iter();
+        members
+            .filter_map(|member| self.events.get(member.event))
+            .any(|event| event.registration_id() == Some(event_id))
+    }
+
+    fn is(&self, outcome: RunOutcome) -> bool {
+        self.run.outcome == outcome
+    }
+}
+
+const RUN_RULES: &[RunRule] = &[
+    Rule {
+        cause: "not_system",
+        because: "the pre-check says that it must run as SYSTEM (333)",
+        holds: |facts| facts.is(RunOutcome::NotPossible) && facts.has(id::NOT_SYSTEM),
+    },
+    Rule {
+        cause: "no_domain_controller",
+        because: "the pre-check found no domain controller (334 or 331)",
+        holds: |facts| facts.is(RunOutcome::NotPossible),
+    },
+    Rule {
+        cause: "task_silent",
+        because: "the task was triggered and left no result",
+        holds: |facts| facts.is(RunOutcome::Silent),
+    },
+    Rule {
+        cause: "proxy_page",
+        because: ANSWER_PAGE,
+        holds: |facts| facts.run.proxy_page.is_some(),
+    },
+    Rule {
+        cause: "drs_throttled",
+        because: "the registration service says that requests are throttled",
+        holds: |facts| facts.says("throttled"),
+    },
+    Rule {
+        cause: "sync_pending",
+        because: "the registration service does not know the device object yet",
+        holds: |facts| {
+            facts.says("device object by the given id")
+                || facts.says("target computer's sid")
+                || facts.says("devicenotfound")
+                || facts.says("error_missing_device")
+        },
+    },
+    Rule {
+        cause: "scp_tenant_wrong",
+        because: "the tenant of the service connection point was not found",
+        holds: |facts| facts.server(|said| said.contains("AADSTS90002")) || facts.code(0x801c_003a),
+    },
+    Rule {
+        cause: "mfa_for_device",
+        because: "the computer's token request was answered with AADSTS50076",
+        holds: |facts| facts.server(|said| said == "AADSTS50076"),
+    },
+    Rule {
+        cause: "saml_token_rejected",
+        because: "Entra ID did not accept the federation service's token (0xcaa20003)",
+        holds: |facts| facts.code(0xcaa2_0003),
+    },
+    Rule {
+        cause: "drs_busy",
+        because: "the registration service is busy (HTTP 503 or 429, 0x801c0025)",
+        holds: |facts| matches!(facts.http_status(), Some(429 | 503)) || facts.code(0x801c_0025),
+    },
+    Rule {
+        cause: "computer_object_unreadable",
+        because: "0x801c001d in the join phase: the computer object could not be read (220)",
+        holds: |facts| {
+            facts.code(0x801c_001d)
+                && (facts.run.win32.is_some() || facts.run.phase == Some(Phase::Join))
+        },
+    },
+    Rule {
+        cause: "scp_missing",
+        because: "0x801c001d in discovery: the service connection point could not be read (307)",
+        holds: |facts| facts.code(0x801c_001d),
+    },
+    Rule {
+        cause: "tpm_locked",
+        because: "the TPM is locked out (0x80090031)",
+        holds: |facts| facts.codes().any(|code| code == KEY_LOCKED),
+    },
+    Rule {
+        cause: "tpm_fips",
+        because: "the TPM is in FIPS mode (0x80280036)",
+        holds: |facts| facts.codes().any(|code| code == NOT_FIPS),
+    },
+    Rule {
+        cause: "tpm_key_missing",
+        because: "the device's key cannot be found or used (0x80090016)",
+        holds: |facts| facts.codes().any(|code| code == KEY_MISSING),
+    },
+    Rule {
+        cause: "tpm_error",
+        because: "the TPM gave an error",
+        holds: |facts| facts.codes().any(|code| code.family() == Family::Tpm),
+    },
+    Rule {
+        cause: "wstrust_not_offered",
+        because: "the identity provider does not speak WS-Trust (0xcaa90017)",
+        holds: |facts| facts.code(0xcaa9_0017),
+    },
+    Rule {
+        cause: "federation_bad_xml",
+        because: "the federation service's answer is no XML (0xcaa9002c)",
+        holds: |facts| facts.code(0xcaa9_002c),
+    },
+    Rule {
+        cause: "mex_no_password_endpoint",
+        because: "the MEX document lists no password endpoint (0xcaa90023)",
+        holds: |facts| facts.code(0xcaa9_0023),
+    },
+    Rule {
+        cause: "wstrust_fault",
+        because: "the federation service answered with a fault (0xcaa90014)",
+        holds: |facts| facts.code(0xcaa9_0014),
+    },
+    Rule {
+        cause: "tls_inspected",
+        because: "TLS could not be set up (0xcaa82f8f)",
+        holds: |facts| facts.code(0xcaa8_2f8f),
+    },
+    Rule {
+        cause: "undecodable_answer",
+        because: "the answer could not be decoded (0x80072f8f or 0x8007000d)",
+        holds: |facts| facts.code(0x8007_2f8f) || facts.code(0x8007_000d),
+    },
+    Rule {
+        cause: "name_not_resolved",
+        because: "the name could not be resolved (12007)",
+        holds: |facts| facts.network(|of| of == number::NAME_NOT_RESOLVED),
+    },
+    Rule {
+        cause: "network_timeout",
+        because: "the request timed out (12002)",
+        holds: |facts| facts.network(|of| of == number::TIMEOUT),
+    },
+    Rule {
+        cause: "cannot_connect",
+        because: "the request could not connect",
+        holds: |facts| facts.network(|_| true) || facts.code(0xcaa7_0004),
+    },
+    Rule {
+        cause: "drs_failure",
+        because: "the registration service failed (0x801c03f2, 0x801c0002 or 0x801c0006)",
+        holds: |facts| {
+            [0x801c_03f2, 0x801c_0002, 0x801c_0006]
+                .into_iter()
+                .any(|code| facts.code(code))
+        },
+    },
+    Rule {
+        cause: "server_refused",
+        because: "the server answered with an error",
+        holds: |facts| facts.server(|said| said.starts_with("AADSTS")),
+    },
+    Rule {
+        cause: "discovery_failed",
+        because: "discovery failed, and nothing says why",
+        holds: |facts| {
+            [0x801c_0021, 0x801c_001f, 0x801c_003d]
+                .into_iter()
+                .any(|code| facts.code(code))
+        },
+    },
+    Rule {
+        cause: "unknown_failure",
+        because: "no rule knows this evidence",
+        holds: |_| true,
+    },
+];
+
+/// What a run means: nothing to say of one that succeeded or found the device joined.
+pub(crate) fn of_run(events: &[Event], run: &Run) -> Option<Diagnosis> {
+    if matches!(
+        run.outcome,
+        RunOutcome::Succeeded | RunOutcome::AlreadyJoined
+    ) {
+        return None;
+    }
+    let code = run.decisive.as_ref().map(|decisive| decisive.code.as_str());
+    let subject = Subject {
+        code,
+        ..Subject::default()
+    };
+    let facts = RunFacts { events, run };
+    let mut found = first(RUN_RULES, |holds| holds(&facts), &subject)?;
+    if matches!(found.rule, "server_refused" | "unknown_failure") {
+        by_code(&mut found, code);
+    }
+    Some(found)
+}
+
+/// The diagnosis of the first rule that holds.
+fn first<Holds>(
+    rules: &[Rule<Holds>],
+    holds: impl Fn(&Holds) -> bool,
+    subject: &Subject<'_>,
+) -> Option<Diagnosis> {
+    let rule = rules.iter().find(|rule| holds(&rule.holds))?;
+    diagnosis(rule.cause, rule.because, subject)
+}
+
+/// What a summary may name.
+#[derive(Default)]
+struct Subject<'a> {
+    upn: Option<&'a str>,
+    url: Option<&'a str>,
+    code: Option<&'a str>,
+    time: Option<DateTime<Utc>>,
+}
+
+impl Subject<'_> {
+    /// The text with what is known in the places of its marks, or words for what is not.
+    fn fill(&self, text: &str) -> String {
+        let host = self.url.and_then(|url| {
+            let (_, rest) = url.split_once("://")?;
+            rest.split(['/', ':', '?']).next()
+        });
+        let time = self
+            .time
+            .map(|time| time.format("%Y-%m-%d %H:%M:%SZ").to_string());
+        text.replace("{upn}", self.upn.unwrap_or("the user"))
+            .replace("{url}", self.url.unwrap_or("the sign-in service"))
+            .replace("{host}", host.unwrap_or("the endpoint"))
+            .replace("{code}", self.code.unwrap_or("an unnamed code"))
+            .replace("{time}", time.as_deref().unwrap_or("an unknown time"))
+    }
+}
+
+/// The diagnosis that a rule or another module names; nothing only for a name without texts, which
+/// a test rules out.
+pub(crate) fn named(cause: &'static str, because: &'static str) -> Option<Diagnosis> {
+    diagnosis(cause, because, &Subject::default())
+}
+
+fn diagnosis(
+    cause: &'static str,
+    because: &'static str,
+    subject: &Subject<'_>,
+) -> Option<Diagnosis> {
+    let texts: &'static Cause = knowledge::cause(cause)?;
+    Some(Diagnosis {
+        rule: cause,
+        because,
+        class: texts.class,
+        stage: &texts.stage,
+        summary: subject.fill(&texts.summary),
+        cause: &texts.cause,
+        next_steps: texts.next_steps.iter().map(String::as_str).collect(),
+        sources: texts.sources.iter().map(String::as_str).collect(),
+    })
+}
+
+/// A code that no rule knows may still be in the table: then its own row says more.
+fn by_code(diagnosis: &mut Diagnosis, code: Option<&str>) {
+    let Some(code) = code else { return };
+    let info = match Code::parse(code) {
+        Some(number) => {
+            let mut spaces = number.family().spaces().iter();
+            let hex = number.canonical().to_string();
+            let low = (number.canonical().0 & 0xffff).to_string();
+            spaces.find_map(|space| {
+                knowledge::code_info(space, &hex).or_else(|| knowledge::code_info(space, &low))
+            })
+        }
+        None => ["aadsts", "oauth", "drs", "wstrust"]
+            .into_iter()
+            .find_map(|space| knowledge::code_info(space, code)),
+    };
+    let Some(info) = info else { return };
+    if let Some(meaning) = info.meaning {
+        diagnosis.summary = format!("{code}: {meaning}");
+        diagnosis.sources = info.sources().collect();
+    }
+    if let Some(cause) = info.cause {
+        diagnosis.cause = cause;
+    }
+    let steps: Vec<&'static str> = info.next_steps().collect();
+    if !steps.is_empty() {
+        diagnosis.next_steps = steps;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_names_a_cause_with_texts() {
+        let windows = WINDOW_RULES.iter().map(|rule| rule.cause);
+        let runs = RUN_RULES.iter().map(|rule| rule.cause);
+        let others = [
+            "recovered",
+            "wam_failing",
+            "no_entra_account",
+            "not_domain_joined",
+        ];
+        for cause in windows.chain(runs).chain(others) {
+            assert!(knowledge::cause(cause).is_some(), "{cause}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Token requests of the token broker (WAM): the layer above the PRT.
+//!
+//! The broker says what it asked for in free text, which differs between builds and languages: codes
+//! and GUIDs are taken wherever they stand, names where the usual labels stand before them.
+
+use crate::code::{self, Code};
+use crate::event::{Event, Provider, guid};
+use crate::knowledge::Role;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// Failed requests for one thing.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    /// The broker's code.
+    pub code: Code,
+    /// The server's code.
+    pub aadsts: Option<String>,
+    /// The client that asked.
+    pub client: Option<String>,
+    /// What it asked for.
+    pub resource: Option<String>,
+    /// Whom it asked.
+    pub authority: Option<String>,
+    /// The last request's correlation ID.
+    pub correlation_id: Option<Uuid>,
+    /// How often.
+    pub count: u64,
+    /// When first.
+    pub first: DateTime<Utc>,
+    /// When last.
+    pub last: DateTime<Utc>,
+}
+
+impl TokenRequest {
+    /// Reads an event of the broker that reports an error; nothing of any other event.
+    pub(crate) fn read(event: &Event) -> Option<TokenRequest> {
+        if event.provider != Provider::Aad || event.is_plugin() {
+            return None;
+        }
+        let code = event
+            .code(Role::WamCode)
+            .filter(|code| is_broker_error(*code))?;
+        let texts = || event.values(Role::Message);
+        let label = |label: &str| texts().find_map(|text| labelled(text, label));
+        Some(TokenRequest {
+            code,
+            aadsts: texts().find_map(|text| code::server_codes(text).pop()),
+            client: label("client:"),
+            resource: label("resource:"),
+            authority: label("authority:"),
+            correlation_id: texts().flat_map(correlation_ids_in).last(),
+            count: 1,
+            first: event.time,
+            last: event.time,
+        })
+    }
+
+    /// Whether it is another request for the same thing with the same result.
+    pub(crate) fn is_like(&self, other: &TokenRequest) -> bool {
+        let what = |request: &TokenRequest| {
+            (
+                request.code,
+                request.aadsts.clone(),
+                request.client.clone(),
+                request.resource.clone(),
+                request.authority.clone(),
+            )
+        };
+        what(self) == what(other)
+    }
+
+    /// Counts a later request for the same thing.
+    pub(crate) fn repeat(&mut self, later: &TokenRequest) {
+        self.count += 1;
+        self.last = later.last;
+        self.correlation_id = later.correlation_id.or(self.correlation_id);
+    }
+}
+
+/// The broker counts progress and success in the same field; its errors begin with 0xCAA.
+pub(crate) fn is_broker_error(code: Code) -> bool {
+    code.0 >> 20 == 0xcaa
+}
+
+/// The value behind a label, up to the next comma or line end.
+fn labelled(text: &str, label: &str) -> Option<String> {
+    let (at, _) = text.match_indices(label).find(|(at, _)| {
+        let before = text.get(..*at).unwrap_or("");
+        !before.ends_with(|c: char| c.is_alphanumeric())
+    })?;
+    let rest = text.get(at + label.len()..)?;
+    let end = rest.find([',', '\r', '\n']).unwrap_or(rest.len());
+    let value = rest.get(..end)?.trim();
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// The correlation IDs that free text names: `Correlation ID: …`, `correlation ID (request): …`.
+pub(crate) fn correlation_ids_in(text: &str) -> impl Iterator<Item = Uuid> {
+    const LABEL: &str = "orrelation ID";
+    text.match_indices(LABEL).filter_map(|(at, _)| {
+        let rest = text.get(at + LABEL.len()..)?;
+        let value = rest.trim_start_matches(" (request)").strip_prefix(':')?;
+        let value = value.trim_start().trim_start_matches('{');
+        guid(value.get(..36)?)
+    })
+}
