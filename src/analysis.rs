@@ -79,6 +79,8 @@ pub struct Analysis {
     pub failures: Vec<bool>,
     /// Why an event that looks like a failure is none.
     pub housekeeping: Vec<Option<&'static str>>,
+    /// Whether each event belongs or relates to a window or run.
+    pub placed: Vec<bool>,
     /// Failing events that belong to no window or run.
     pub other_failures: Vec<usize>,
 }
@@ -145,6 +147,7 @@ pub fn analyze(events: &[Event]) -> Analysis {
         runs,
         failures,
         housekeeping,
+        placed,
         other_failures,
     }
 }

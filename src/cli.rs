@@ -1,5 +1,6 @@
 //! The command line.
 
+use chrono::{DateTime, NaiveDateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -25,6 +26,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Report the windows in event logs (the default command)
     Analyze(Analyze),
+    /// Show every event of each machine in order, with its window or run
+    Timeline(Timeline),
     /// Say what codes mean, in any spelling or inside any text
     Explain(Explain),
     /// Print the JSON Schema of the JSON report
@@ -35,8 +38,9 @@ pub(crate) enum Command {
     },
 }
 
+/// What every command that reads logs takes.
 #[derive(Debug, Args)]
-pub(crate) struct Analyze {
+pub(crate) struct Logs {
     /// Event logs (.evtx), and folders with event logs anywhere in them
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
@@ -49,6 +53,37 @@ pub(crate) struct Analyze {
     /// Number of worker threads [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Timeline {
+    #[command(flatten)]
+    pub(crate) logs: Logs,
+    /// Only what happened within 5 minutes of this time (UTC), with whole windows and runs
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) at: Option<DateTime<Utc>>,
+    /// Only the windows of this user (user principal name or SID), and registration runs
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+}
+
+/// A time as people copy it: RFC 3339, or without `T` and `Z`, to the minute or finer.
+fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    let plain = text.trim_end_matches('Z').replace('T', " ");
+    ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"]
+        .into_iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(&plain, form).ok())
+        .map(|time| time.and_utc())
+        .ok_or_else(|| "not a time like 2026-03-02T08:15:04Z".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Analyze {
+    #[command(flatten)]
+    pub(crate) logs: Logs,
     /// In text, also show what succeeded and the events of every window
     #[arg(long)]
     pub(crate) all: bool,

@@ -118,6 +118,14 @@ impl EventInfo {
         })
     }
 
+    /// What a field holds, if that is known.
+    pub(crate) fn role(&self, field: &str) -> Option<Role> {
+        let mut roles = self.roles.iter();
+        roles
+            .find(|(name, _)| *name == field)
+            .map(|(_, role)| *role)
+    }
+
     /// The fields that have a role, in the template's order.
     pub(crate) fn fields(&self, role: Role) -> impl Iterator<Item = &'static str> {
         self.roles

@@ -3,7 +3,8 @@
 mod cli;
 
 use clap::Parser;
-use cli::{Analyze, Cli, Command, Explain, Format};
+use cli::{Analyze, Cli, Command, Explain, Format, Logs, Timeline};
+use prtrace::analysis::Analysis;
 use prtrace::terminal::one_line;
 use prtrace::{explain, report, scan};
 use std::fmt::Display;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Some(Command::Schema { output }) => schema(output.as_deref()),
         Some(Command::Explain(arguments)) => explain_codes(&arguments),
         Some(Command::Analyze(arguments)) => analyze(&arguments),
+        Some(Command::Timeline(arguments)) => timeline(&arguments),
         None => analyze(&cli.analyze),
     });
     match done {
@@ -95,15 +97,44 @@ fn explain_codes(arguments: &Explain) -> Result<ExitCode, String> {
 }
 
 fn analyze(arguments: &Analyze) -> Result<ExitCode, String> {
-    let threads = arguments.threads.map_or(0, usize::from);
-    let options = scan::Options::default().threads(threads);
-    let scan = scan::scan(&arguments.paths, options).map_err(|error| error.to_string())?;
-    let analyses = report::analyze(&scan);
+    let (scan, analyses) = read(&arguments.logs)?;
     let report = report::Report::new(&scan, &analyses);
     let shown = report::text::Options { all: arguments.all };
-    write(arguments.output.as_deref(), |out| match arguments.format {
-        Format::Text => report::text::write(&report, shown, out),
-        Format::Json => report::json::write(&report, out),
+    print(&arguments.logs, &report, |out| {
+        report::text::write(&report, shown, out)
+    })
+}
+
+fn timeline(arguments: &Timeline) -> Result<ExitCode, String> {
+    let (scan, analyses) = read(&arguments.logs)?;
+    let mut report = report::Report::with_all_events(&scan, &analyses);
+    if arguments.at.is_some() || arguments.user.is_some() {
+        report.narrow(&report::Narrow {
+            at: arguments.at,
+            user: arguments.user.clone(),
+        });
+    }
+    print(&arguments.logs, &report, |out| {
+        report::timeline::write(&report, out)
+    })
+}
+
+fn read(logs: &Logs) -> Result<(scan::Scan, Vec<Analysis>), String> {
+    let threads = logs.threads.map_or(0, usize::from);
+    let options = scan::Options::default().threads(threads);
+    let scan = scan::scan(&logs.paths, options).map_err(|error| error.to_string())?;
+    let analyses = report::analyze(&scan);
+    Ok((scan, analyses))
+}
+
+fn print(
+    logs: &Logs,
+    report: &report::Report<'_>,
+    text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<ExitCode, String> {
+    write(logs.output.as_deref(), |out| match logs.format {
+        Format::Text => text(out),
+        Format::Json => report::json::write(report, out),
     })?;
     Ok(match report.has_failures() {
         true => ExitCode::from(FAILURES),

@@ -21,9 +21,12 @@ use uuid::Uuid;
 
 mod build;
 pub mod json;
+mod narrow;
 pub mod text;
+pub mod timeline;
 mod words;
 
+pub use narrow::Narrow;
 pub use words::*;
 
 /// Everything that is known, for one run of the program.
@@ -121,8 +124,8 @@ pub struct MachineReport<'a> {
     pub users: Vec<UserReport<'a>>,
     /// Failing events that belong to no window or run.
     pub other_failures: Vec<FailureReport<'a>>,
-    /// The other events. Not built yet.
-    pub other_events: Vec<Never>,
+    /// The events that belong to no window or run; filled for the timeline only.
+    pub other_events: Vec<EventReport<'a>>,
     /// What dsregcmd said. Not built yet.
     pub device_status: Option<Never>,
     /// How it stands, and what that means.
@@ -588,8 +591,8 @@ pub struct EventReport<'a> {
     pub failure: bool,
     /// Why it is none, though it looks like one.
     pub housekeeping: Option<&'static str>,
-    /// How it belongs to the window.
-    pub via: ViaName,
+    /// How it belongs to its window or run; null if it belongs to none.
+    pub via: Option<ViaName>,
     /// Its name; null if the ID is not known.
     pub name: Option<&'static str>,
     /// Its values; secrets are masked.
@@ -602,6 +605,9 @@ pub struct EventReport<'a> {
     /// What is known of the event.
     #[serde(skip)]
     pub(crate) info: Option<&'static EventInfo>,
+    /// Its place in the machine's total order.
+    #[serde(skip)]
+    pub(crate) place: usize,
 }
 
 fn data<S: Serializer>(data: &Data, serializer: S) -> Result<S::Ok, S::Error> {

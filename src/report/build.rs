@@ -18,11 +18,20 @@ impl<'a> Report<'a> {
     /// The report on a scan and the [`analyze`](crate::analysis::analyze)d events of its machines, in the
     /// same order.
     pub fn new(scan: &'a Scan, analyses: &'a [Analysis]) -> Report<'a> {
+        Report::build(scan, analyses, false)
+    }
+
+    /// The same with every event, as the timeline shows them.
+    pub fn with_all_events(scan: &'a Scan, analyses: &'a [Analysis]) -> Report<'a> {
+        Report::build(scan, analyses, true)
+    }
+
+    fn build(scan: &'a Scan, analyses: &'a [Analysis], all_events: bool) -> Report<'a> {
         let machines: Vec<MachineReport<'a>> = scan
             .machines
             .iter()
             .zip(analyses)
-            .map(|(machine, analysis)| machine_report(machine, analysis))
+            .map(|(machine, analysis)| machine_report(machine, analysis, all_events))
             .collect();
         let problems: Vec<ProblemReport<'a>> = scan.problems.iter().map(problem).collect();
         let windows = || machines.iter().flat_map(|machine| &machine.windows);
@@ -62,7 +71,11 @@ impl<'a> Report<'a> {
     }
 }
 
-fn machine_report<'a>(machine: &'a Machine, analysis: &'a Analysis) -> MachineReport<'a> {
+fn machine_report<'a>(
+    machine: &'a Machine,
+    analysis: &'a Analysis,
+    all_events: bool,
+) -> MachineReport<'a> {
     let windows = analysis.windows.iter().enumerate();
     MachineReport {
         name: &machine.name,
@@ -97,7 +110,13 @@ fn machine_report<'a>(machine: &'a Machine, analysis: &'a Analysis) -> MachineRe
             .iter()
             .filter_map(|&index| Some(failure(machine.events.get(index)?, false)))
             .collect(),
-        other_events: Vec::new(),
+        other_events: analysis
+            .placed
+            .iter()
+            .enumerate()
+            .filter(|(_, placed)| all_events && !**placed)
+            .filter_map(|(index, _)| event_report(machine, analysis, index, None))
+            .collect(),
         device_status: None,
         diagnosis: machine_diagnosis(analysis),
         gaps: Vec::new(),
@@ -189,12 +208,12 @@ fn window_report<'a>(
         events: window
             .members
             .iter()
-            .filter_map(|member| event_report(machine, analysis, member.event, member.via))
+            .filter_map(|member| event_report(machine, analysis, member.event, Some(member.via)))
             .collect(),
         related: window
             .related
             .iter()
-            .filter_map(|&index| event_report(machine, analysis, index, Via::Correlation))
+            .filter_map(|&index| event_report(machine, analysis, index, Some(Via::Correlation)))
             .collect(),
         registrations: links(analysis.links_of_windows.get(number), |link| {
             run_id(link.run)
@@ -222,7 +241,7 @@ fn event_report<'a>(
     machine: &'a Machine,
     analysis: &Analysis,
     index: usize,
-    via: Via,
+    via: Option<Via>,
 ) -> Option<EventReport<'a>> {
     let event = machine.events.get(index)?;
     Some(EventReport {
@@ -233,10 +252,11 @@ fn event_report<'a>(
         level: event.level.into(),
         failure: analysis.failures.get(index).copied().unwrap_or(false),
         housekeeping: analysis.housekeeping.get(index).copied().flatten(),
-        via: via.into(),
+        via: via.map(ViaName::from),
         name: event.info().map(|info| info.name),
         data: &event.data,
         info: event.info(),
+        place: index,
     })
 }
 
@@ -366,7 +386,7 @@ fn run_report<'a>(
         events: run
             .members
             .iter()
-            .filter_map(|member| event_report(machine, analysis, member.event, member.via))
+            .filter_map(|member| event_report(machine, analysis, member.event, Some(member.via)))
             .collect(),
         windows: links(analysis.links_of_runs.get(number), |link| {
             window_id(link.window)

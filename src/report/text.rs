@@ -23,7 +23,7 @@ const REFRESH_AFTER: TimeDelta = TimeDelta::hours(4);
 /// Columns of the text.
 const WIDTH: usize = 80;
 /// Where the values of the answer stand.
-const VALUES: usize = 23;
+pub(super) const VALUES: usize = 23;
 
 /// What to show beside the answer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -804,11 +804,11 @@ fn event_line(event: &EventReport<'_>, lead: &str, out: &mut dyn Write) -> io::R
 
 /// A field's value; a code that the record holds in decimal is shown as everyone writes it.
 fn shown_value<'v>(event: &EventReport<'_>, name: &str, value: &'v str) -> Cow<'v, str> {
-    let is_code = event.info.is_some_and(|info| {
-        [Role::Status, Role::WamCode, Role::TransportError]
-            .into_iter()
-            .any(|role| info.fields(role).any(|field| field == name))
-    });
+    let role = event.info.and_then(|info| info.role(name));
+    let is_code = matches!(
+        role,
+        Some(Role::Status | Role::WamCode | Role::TransportError)
+    );
     match Code::parse(value).filter(|code| is_code && code.0 != 0) {
         Some(code) => code.to_string().into(),
         None => one_line(value),
@@ -943,7 +943,7 @@ fn stamp(time: Time) -> String {
     time.0.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string()
 }
 
-fn clock(time: Time) -> String {
+pub(super) fn clock(time: Time) -> String {
     time.0.format("%H:%M:%S%.3fZ").to_string()
 }
 
@@ -955,7 +955,7 @@ pub(crate) fn field(label: &str, text: &str, out: &mut dyn Write) -> io::Result<
 
 /// Writes text after a lead, broken at blanks, later lines under the first. A word that is longer
 /// than the line stays whole, so that a URL can be copied.
-fn wrapped(lead: &str, text: &str, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn wrapped(lead: &str, text: &str, out: &mut dyn Write) -> io::Result<()> {
     let indent = lead.chars().count();
     let mut line = lead.to_owned();
     let mut column = indent;

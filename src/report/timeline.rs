@@ -1,0 +1,100 @@
+//! Every event of a machine in order, with the window or run it belongs to.
+
+use super::text::{VALUES, clock, wrapped};
+use super::{EventReport, MachineReport, Report};
+use crate::code::Code;
+use crate::knowledge::Role;
+use crate::terminal::one_line;
+use std::io::{self, Write};
+
+/// Writes the timeline of every machine.
+///
+/// A line is: time, window or run (`~` marks a related event), `!` for a failure, event, values.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    if report.machines.is_empty() {
+        writeln!(out, "No event to show.")?;
+    }
+    for (number, machine) in report.machines.iter().enumerate() {
+        if number > 0 {
+            writeln!(out)?;
+        }
+        writeln!(out, "{}", one_line(machine.name))?;
+        let mut date = None;
+        for (mark, event) in marked(machine) {
+            let day = event.time.0.date_naive();
+            if date.replace(day) != Some(day) {
+                writeln!(out, "  {day}")?;
+            }
+            line(&mark, event, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// The machine's events in their total order.
+fn marked<'r, 'a>(machine: &'r MachineReport<'a>) -> Vec<(String, &'r EventReport<'a>)> {
+    let mut events: Vec<(String, &EventReport<'a>)> = Vec::new();
+    for window in &machine.windows {
+        events.extend(window.events.iter().map(|event| (window.id.clone(), event)));
+        let related = window.related.iter();
+        events.extend(related.map(|event| (format!("~{}", window.id), event)));
+    }
+    for run in &machine.registrations {
+        events.extend(run.events.iter().map(|event| (run.id.clone(), event)));
+    }
+    events.extend(
+        machine
+            .other_events
+            .iter()
+            .map(|event| (String::new(), event)),
+    );
+    events.sort_by_key(|(_, event)| event.place);
+    events
+}
+
+fn line(mark: &str, event: &EventReport<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let failure = if event.failure { '!' } else { ' ' };
+    let lead = format!(
+        "    {} {mark:<4}{failure} {:<4} ",
+        clock(event.time),
+        event.event_id
+    );
+    let mut words = vec![event.name.unwrap_or("(unknown event)").to_owned()];
+    let values = event.data.iter().filter(|(_, value)| !value.is_empty());
+    words.extend(values.map(|(name, value)| value_words(event, name, value)));
+    words.extend(event.housekeeping.map(|reason| format!("({reason})")));
+    // Times and marks are wider than in the answer: the text goes on under the event's name.
+    debug_assert!(lead.chars().count() >= VALUES);
+    wrapped(&lead, &words.join(" "), out)
+}
+
+/// A value with what it is, where its name does not say so, and what its code means.
+fn value_words(event: &EventReport<'_>, name: &str, value: &str) -> String {
+    let role = event.info.and_then(|info| info.role(name));
+    let code = match role {
+        Some(Role::Status | Role::WamCode | Role::TransportError) => Code::parse(value),
+        _ => None,
+    };
+    let shown = match code {
+        Some(code) => match code.symbol() {
+            Some(symbol) => format!("{code} ({symbol})"),
+            None => code.to_string(),
+        },
+        None => one_line(value).into_owned(),
+    };
+    let said = |word: &str| name.to_lowercase().contains(word);
+    let role = match role {
+        Some(Role::Upn) if !said("user") && !said("upn") => " [user]",
+        Some(Role::CorrelationId) if !said("correlation") => " [correlation ID]",
+        Some(Role::HttpStatus) if !said("http") => " [HTTP status]",
+        Some(Role::Url) if !said("ur") => " [URL]",
+        Some(Role::CredentialType) if !said("credential") => " [credential type]",
+        Some(Role::DebugOutput) if !said("debug") => " [debug output]",
+        _ => "",
+    };
+    format!("{}={shown}{role}", one_line(name))
+}
