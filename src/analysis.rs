@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 /// A run and a window this close are shown as being at the same time.
 const SAME_TIME: TimeDelta = TimeDelta::minutes(5);
+/// Of more runs in the same minutes the time tells nothing.
+const MOST_AT_THE_SAME_TIME: usize = 16;
 
 /// Entra ID could not authenticate the device.
 const DEVICE_REJECTED: &str = "AADSTS50155";
@@ -193,7 +195,7 @@ fn links(
             let Some((run_start, run_end)) = extent else {
                 continue;
             };
-            if *run_start > end + SAME_TIME {
+            if *run_start > end + SAME_TIME || linked.len() > MOST_AT_THE_SAME_TIME {
                 break;
             }
             if *run_end >= start - SAME_TIME {

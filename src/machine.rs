@@ -288,7 +288,7 @@ const MOST_NAMES: usize = 16;
 
 /// Which computer names are one machine. Names are compared without case.
 struct Names {
-    /// Name → a name of the same machine, up to the one that stands for the machine.
+    /// Name → the name that stands for its machine.
     roots: HashMap<String, String>,
     /// The name that stands for a machine → the name its renames ended with.
     newest: HashMap<String, String>,
@@ -296,17 +296,15 @@ struct Names {
 
 impl Names {
     fn of(logs: &[Log]) -> Names {
-        let mut roots: HashMap<String, String> = HashMap::new();
-        for log in logs {
-            for decoded in &log.events {
-                let name = decoded.event.computer.to_lowercase();
-                roots.entry(name.clone()).or_insert(name);
-            }
-        }
+        let mut joined: HashMap<String, String> = HashMap::new();
         // Name → the logs in which it returns after another name.
         let mut returns: HashMap<String, BTreeSet<usize>> = HashMap::new();
         let mut chains = Vec::new();
         for (number, log) in logs.iter().enumerate() {
+            for decoded in &log.events {
+                let name = decoded.event.computer.to_lowercase();
+                joined.entry(name.clone()).or_insert(name);
+            }
             match names_in(&log.events) {
                 NamesIn::Chain(chain) => chains.push(chain),
                 NamesIn::Turns(names) => {
@@ -328,28 +326,31 @@ impl Names {
                     continue;
                 }
                 renamed.insert(before.clone(), after.clone());
-                let (old, new) = (
-                    find(&roots, before).to_owned(),
-                    find(&roots, after).to_owned(),
-                );
+                let (old, new) = (find(&mut joined, before), find(&mut joined, after));
                 // The smaller name stands for both, whatever the order of the logs.
                 let (low, high) = if old < new { (old, new) } else { (new, old) };
-                roots.insert(high, low);
+                joined.insert(high, low);
             }
         }
+        let names: Vec<String> = joined.keys().cloned().collect();
+        let roots: HashMap<String, String> = names
+            .into_iter()
+            .map(|name| {
+                let root = find(&mut joined, &name);
+                (name, root)
+            })
+            .collect();
         let newest = renamed
             .values()
             .filter(|name| !renamed.contains_key(*name))
-            .map(|name| (find(&roots, name).to_owned(), name.clone()))
+            .filter_map(|name| Some((roots.get(name)?.clone(), name.clone())))
             .collect();
         Names { roots, newest }
     }
 
     fn root(&self, computer: &str) -> &str {
-        match self.roots.get_key_value(&computer.to_lowercase()) {
-            Some((name, _)) => find(&self.roots, name),
-            None => "",
-        }
+        let root = self.roots.get(&computer.to_lowercase());
+        root.map_or("", String::as_str)
     }
 
     fn newest(&self, root: &str) -> Option<&str> {
@@ -357,12 +358,20 @@ impl Names {
     }
 }
 
-fn find<'a>(roots: &'a HashMap<String, String>, name: &'a str) -> &'a str {
-    let mut at = name;
-    while let Some(next) = roots.get(at).filter(|next| *next != at) {
-        at = next;
+/// The name at the end of a way; the way is shortened for the next time.
+fn find(joined: &mut HashMap<String, String>, name: &str) -> String {
+    let mut way: Vec<String> = vec![name.to_owned()];
+    while let Some(next) = way.last().and_then(|at| joined.get(at)) {
+        if way.last() == Some(next) {
+            break;
+        }
+        way.push(next.clone());
     }
-    at
+    let root = way.pop().unwrap_or_default();
+    for passed in way {
+        joined.insert(passed, root.clone());
+    }
+    root
 }
 
 /// The computer names in a log, in lower case.

@@ -364,17 +364,20 @@ fn pair_boundaries(
         let before_break = threads
             .break_after(key, start)
             .map_or(usize::MAX, |at| at - 1);
-        // What runs after a token operation shows that it is over.
-        let at = indices.partition_point(|index| *index <= start);
-        let over = indices.get(at..).into_iter().flatten().find(|index| {
-            events.get(**index).is_some_and(|event| {
-                matches!(event.event_id, id::GET_KEYS_START | id::POST_LOGON_START)
-            })
-        });
-        let before_over = over.map_or(usize::MAX, |index| index - 1);
         let latest = time(events, start) + LONGEST;
         let in_reach = events.partition_point(|event| event.time <= latest) - 1;
-        let to = before_next.min(before_break).min(before_over).min(in_reach);
+        let reach = before_next.min(before_break).min(in_reach);
+        // What runs after a token operation shows that it is over.
+        let at = indices.partition_point(|index| *index <= start);
+        let following = indices.get(at..).into_iter().flatten();
+        let over = following
+            .take_while(|index| **index <= reach)
+            .find(|index| {
+                events.get(**index).is_some_and(|event| {
+                    matches!(event.event_id, id::GET_KEYS_START | id::POST_LOGON_START)
+                })
+            });
+        let to = over.map_or(reach, |index| index - 1);
         draft(boundary, Some(start), None, start, to);
     }
 }
