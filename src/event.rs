@@ -87,6 +87,8 @@ pub(crate) mod id {
     pub(crate) const NO_DOMAIN_CONTROLLER: u32 = 334;
     pub(crate) const ALREADY_JOINED: u32 = 335;
     pub(crate) const PROXY_SEARCH: std::ops::RangeInclusive<u32> = 336..=341;
+    pub(crate) const DEVICE_KEY_LOCKED: u32 = 344;
+    pub(crate) const DEVICE_KEY_GONE: u32 = 345;
     pub(crate) const HELLO_NOT_STARTED: u32 = 360;
     pub(crate) const SERVICE_MESSAGE: u32 = 369;
     pub(crate) const UNREGISTERED: u32 = 371;

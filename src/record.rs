@@ -439,12 +439,14 @@ impl Fields {
             info: None,
         };
         event.info = event_info(provider, event.event_id);
+        let mut counts: HashMap<Arc<str>, usize> = HashMap::new();
         for (name, value) in fields {
             let mut key = Arc::clone(&name);
-            let mut count = 1;
             while event.data.contains_key(&key) {
-                count += 1;
-                key = names.get(&format!("{name}#{count}"));
+                let count = counts.entry(Arc::clone(&name)).or_insert(1);
+                *count += 1;
+                // Not interned: a hostile log has any number of them.
+                key = format!("{name}#{count}").into();
             }
             event.data.insert(key, value.into());
         }

@@ -105,8 +105,9 @@ pub struct Window {
     pub pairing: Via,
     /// The events, in total order.
     pub members: Vec<Member>,
-    /// Events after the window, or of other processes, that carry its correlation ID.
-    pub related: Vec<usize>,
+    /// Events after the window, or of other processes, that carry its correlation ID; and the
+    /// boundaries around them.
+    pub related: Vec<Member>,
     /// How it ended.
     pub outcome: Outcome,
     /// It succeeded though something in it failed.
@@ -151,7 +152,7 @@ pub(crate) fn windows(events: &[Event]) -> Windows {
 enum Place {
     Free,
     Member(usize, Via),
-    Related(usize),
+    Related(usize, Via),
 }
 
 /// A window while its events are gathered. `from` and `to` are the first and the last index it may
@@ -415,6 +416,14 @@ fn claim_by_thread(drafts: &[Draft], threads: &Threads, places: &mut [Place]) {
             }
         }
     }
+    // Operations may cross on a thread: each keeps its own boundaries.
+    for (number, draft) in drafts.iter().enumerate() {
+        for boundary in [draft.start, draft.stop].into_iter().flatten() {
+            if let (Some(place), Some(key)) = (places.get_mut(boundary), draft.thread) {
+                *place = Place::Member(number, key.via());
+            }
+        }
+    }
 }
 
 /// Brings in what carries a window's correlation ID: before its stop as a member, after it as
@@ -478,7 +487,7 @@ fn place_by_id(
         return Some(Place::Member(number, Via::Correlation));
     }
     let last = numbers.get(ended.checked_sub(1)?)?;
-    Some(Place::Related(*last))
+    Some(Place::Related(*last, Via::Correlation))
 }
 
 /// How many of the windows, sorted by their end, end before an event.
@@ -532,7 +541,7 @@ fn relate_keys(
                     let (start, number) = (*start, *number);
                     for end in [start, index] {
                         if let Some(place) = places.get_mut(end) {
-                            *place = Place::Related(number);
+                            *place = Place::Related(number, Via::Thread);
                         }
                     }
                     open = None;
@@ -782,14 +791,14 @@ fn relate_broker_events(events: &[Event], drafts: &[Draft], places: &mut [Place]
             .chain(texts.flat_map(correlation_ids_in))
             .find_map(|id| by_id.get(&id));
         if let (Some(number), Some(place)) = (number, places.get_mut(index)) {
-            *place = Place::Related(*number);
+            *place = Place::Related(*number, Via::Correlation);
         }
     }
 }
 
 fn finish(events: &[Event], drafts: Vec<Draft>, threads: &Threads, places: &[Place]) -> Windows {
     let mut members: Vec<Vec<Member>> = vec![Vec::new(); drafts.len()];
-    let mut related: Vec<Vec<usize>> = vec![Vec::new(); drafts.len()];
+    let mut related: Vec<Vec<Member>> = vec![Vec::new(); drafts.len()];
     let mut failures = vec![false; events.len()];
     let mut housekeeping = vec![None; events.len()];
     for (index, (event, place)) in events.iter().zip(places).enumerate() {
@@ -812,12 +821,19 @@ fn finish(events: &[Event], drafts: Vec<Draft>, threads: &Threads, places: &[Pla
                     members.push(Member { event: index, via });
                 }
             }
-            Place::Related(number) => {
+            Place::Related(number, via) => {
                 if let Some(related) = related.get_mut(number) {
-                    related.push(index);
+                    related.push(Member { event: index, via });
                 }
             }
             Place::Free => {}
+        }
+    }
+    // A stop whose status is not 0 failed, whatever its severity bit says.
+    for stop in drafts.iter().filter_map(|draft| draft.stop) {
+        let status = events.get(stop).and_then(|event| event.code(Role::Status));
+        if let Some(failure) = failures.get_mut(stop) {
+            *failure |= status.is_some_and(|status| status.0 != 0);
         }
     }
     let mut windows: Vec<Window> = drafts
@@ -841,7 +857,7 @@ fn window(
     failures: &[bool],
     draft: Draft,
     members: Vec<Member>,
-    related: Vec<usize>,
+    related: Vec<Member>,
 ) -> Option<Window> {
     let inferred = draft.start.is_none() && draft.stop.is_none();
     let edge = |boundary: Option<usize>| match boundary {
