@@ -1,6 +1,6 @@
 """Runs the contestants of side-by-side.sh and prints the table.
 
-usage: side-by-side.py CORPUS RUNS FOLDER_OF_BINARIES [EVTX_DUMP]
+usage: side-by-side.py CORPUS RUNS FOLDER_OF_BINARIES [evtx_dump] [evtxexport]
 
 Wall time and CPU (user + system, with all children) are medians over the runs, in which the fast
 contestants take turns; ratios are medians of the ratios within a turn. Peak memory is that of the
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 
+DUMP = "evtx_dump -o jsonl -t 1"
 OURS = ("Microsoft-Windows-AAD", "Microsoft-Windows-User Device Registration")
 
 
@@ -39,7 +40,7 @@ class Run:
 
 def main():
     corpus, runs, binaries = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    evtx_dump = sys.argv[4] if len(sys.argv) > 4 else None
+    peers = sys.argv[4:]
     where = shlex.quote(corpus)
     prtrace, logs = (shlex.quote(f"{binaries}/{name}") for name in ("prtrace", "examples/logs"))
     cores = len(os.sched_getaffinity(0))
@@ -52,9 +53,11 @@ def main():
         f"prtrace, {cores} threads": f"{prtrace} --threads {cores} --format json {where}",
     }
     slow = {}
-    if evtx_dump:
-        dump = f"{shlex.quote(evtx_dump)} -o jsonl --dont-show-record-number -t 1"
-        slow[f"evtx_dump, {cores} processes"] = f"{each} -n 1 -P {cores} {dump}"
+    if "evtx_dump" in peers:
+        # It takes one log, and starting it for each small one costs as much as reading them.
+        slow["evtx_dump, only started"] = f"{each} -n 1 -P {cores} evtx_dump --version"
+        slow[f"evtx_dump, {cores} processes"] = f"{each} -n 1 -P {cores} {DUMP}"
+    if "evtxexport" in peers:
         slow[f"evtxexport, {cores} processes"] = f"{each} -n 1 -P {cores} evtxexport -f xml"
 
     # This reads everything, too.
@@ -98,19 +101,24 @@ def main():
     faster = median(lambda turn: turn[one].wall / turn[all_threads].wall)
     print(f"\n{cores} threads are {faster:.2f} times as fast as one.")
     for name in slow:
+        if name.endswith("started"):
+            continue
         wall = median(lambda turn: turn[name].wall / turn[all_threads].wall)
         cpu = median(lambda turn: turn[name].cpu / turn[one].cpu)
         print(f"{name}: {cpu:.0f} times the CPU of prtrace with 1 thread, "
               f"{wall:.0f} times the time of prtrace with {cores}.")
-    if evtx_dump:
-        compare(corpus, each, cores, evtx_dump, binaries)
+    if "evtx_dump" in peers:
+        starts, dump = list(slow)[:2]
+        net = median(lambda turn: (turn[dump].cpu - turn[starts].cpu) / turn[one].cpu)
+        print(f"Without the starts evtx_dump takes {net:.0f} times the CPU of prtrace.")
+        compare(corpus, each, cores, binaries)
 
 
-def compare(corpus, each, cores, evtx_dump, binaries):
+def compare(corpus, each, cores, binaries):
     """What evtx_dump finds of our providers, record for record, against what prtrace finds."""
     # Lines of several processes at once must not mix: each writes a file.
     with tempfile.TemporaryDirectory() as folder:
-        one = (f"{shlex.quote(evtx_dump)} -o jsonl --dont-show-record-number -t 1 \"$1\" | "
+        one = (f"{DUMP} \"$1\" | "
                f"grep -F -e '{OURS[0]}' -e '{OURS[1]}' > {folder}/$$; "
                f"mv {folder}/$$ {folder}/$(printf %s \"$1\" | md5sum | cut -c-32)")
         subprocess.run(f"{each} -n 1 -P {cores} sh -c {shlex.quote(one)} sh",

@@ -5,25 +5,34 @@
 # logs made by the tests' writer. Settings, by environment:
 #   SIDE_BY_SIDE_MIB    size of the corpus (4096)
 #   SIDE_BY_SIDE_RUNS   runs of each fast contestant (7); the slow ones run once
-#   SIDE_BY_SIDE_PEERS  1; 0 leaves out the other readers, and the comparison of what they find
+#   SIDE_BY_SIDE_PEERS  the other readers ("evtx_dump evtxexport"), of which the latter takes
+#                       minutes; what evtx_dump finds is compared with what prtrace finds
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 mib=${SIDE_BY_SIDE_MIB:-4096}
 runs=${SIDE_BY_SIDE_RUNS:-7}
-peers=${SIDE_BY_SIDE_PEERS:-1}
+peers=${SIDE_BY_SIDE_PEERS-evtx_dump evtxexport}
 target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
-evtx_dump=$target/peers/bin/evtx_dump
 
 install() { # COMMAND PACKAGE
     command -v "$1" >/dev/null || { apt-get update -q && apt-get install -qy "$2"; } >&2
 }
 
 install time time
-if [ "$peers" = 1 ]; then
-    install evtxexport libevtx-utils
-    [ -x "$evtx_dump" ] || cargo install evtx --version 0.15.1 --locked --root "$target/peers"
-fi
+for peer in $peers; do
+    case $peer in
+        evtxexport) install evtxexport libevtx-utils ;;
+        evtx_dump)
+            [ -x "$target/peers/bin/evtx_dump" ] ||
+                cargo install evtx --version 0.15.1 --locked --root "$target/peers"
+            ;;
+        *)
+            echo "side-by-side: unknown reader $peer" >&2
+            exit 2
+            ;;
+    esac
+done
 cargo build --release --locked --bin prtrace --example logs
 
 # One corpus a size and kind; an unfinished one is made anew.
@@ -49,6 +58,5 @@ if [ ! -e "$corpus.done" ]; then
     touch "$corpus.done"
 fi
 
-arguments=("$corpus" "$runs" "$target/release")
-[ "$peers" = 0 ] || arguments+=("$evtx_dump")
-python3 benches/side-by-side.py "${arguments[@]}"
+# shellcheck disable=SC2086 # several arguments
+PATH=$target/peers/bin:$PATH python3 benches/side-by-side.py "$corpus" "$runs" "$target/release" $peers
