@@ -135,6 +135,7 @@ macro_rules! tables {
 
 tables! {
     decisive "decisive.txt"
+    diagnosis "diagnosis.txt"
     enterprise "enterprise.txt"
     events "events.txt"
     first_failure "first-failure.txt"
@@ -147,4 +148,5 @@ tables! {
     registration "registration.txt"
     states "states.txt"
     subcodes "subcodes.txt"
+    tokens "tokens.txt"
 }
