@@ -58,7 +58,7 @@ pub fn decode(
 ) -> (Vec<Decoded>, Vec<Undecodable>) {
     let mut events = Vec::new();
     let mut failed = Vec::new();
-    let header = header_for(slot, records);
+    let header = cover(slot, records);
     let mut left: HashMap<usize, Span> = records.iter().map(|r| (r.start, *r)).collect();
     let mut errors: HashMap<u64, String> = HashMap::new();
     let mut general_error = None;
@@ -117,10 +117,13 @@ pub fn decode(
     (events, failed)
 }
 
-/// The chunk's header with a live part that ends with the last of the records, after everything
-/// between them was covered by empty records. Covering overwrites record headers only: the
-/// template definitions in what is covered stay readable.
-fn header_for(slot: &mut [u8], records: &[Span]) -> Option<EvtxChunkHeader> {
+/// Covers everything in a chunk but these records with empty ones, and returns the chunk's header
+/// with a live part that ends with the last of the records: what [`decode`] has the evtx crate
+/// walk. Nothing if there is no chunk, or the records are not in their order.
+///
+/// Covering overwrites record headers only: the template definitions in what is covered stay
+/// readable.
+pub fn cover(slot: &mut [u8], records: &[Span]) -> Option<EvtxChunkHeader> {
     // The table of strings only saves time, and a damaged one fails the whole chunk: names are
     // read where they stand.
     if let Some(table) = slot.get_mut(STRING_TABLE) {

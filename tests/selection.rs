@@ -1,0 +1,363 @@
+//! The selection and the decoding, held against a full parse of the same chunks: a record of a
+//! wanted provider is never left out, and decoding the selected ones alone gives what the full
+//! parse gives for them.
+
+#[path = "support/full/mod.rs"]
+mod full;
+#[path = "support/logs.rs"]
+mod logs;
+mod support;
+
+use full::oracle::{self, Checked, Counts, Element, Wanted};
+use full::{binxml, hidden};
+use prtrace::chunk::{CHUNK_SIZE, FILE_HEADER_SIZE};
+use prtrace::event::Event;
+use prtrace::record::Decoded;
+use prtrace::scan;
+use rayon::prelude::*;
+use std::fs;
+use std::path::Path;
+use support::evtx::{Record, Shape, Value, parse_guid, write_log};
+
+/// Providers that the tool does not select; their records are many in any set of logs.
+const OTHERS: [&[&str]; 4] = [
+    &["Microsoft-Windows-Security-Auditing"],
+    &["PowerShell", "Microsoft-Windows-PowerShell"],
+    &["Service Control Manager"],
+    &["Microsoft-Windows-Sysmon"],
+];
+
+fn choices() -> Vec<Wanted<'static>> {
+    let others = OTHERS.map(|names| Wanted { names, guids: &[] });
+    std::iter::once(oracle::OURS).chain(others).collect()
+}
+
+fn chunks(log: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let slots = log.get(FILE_HEADER_SIZE as usize..).unwrap_or(&[]);
+    slots.chunks(CHUNK_SIZE)
+}
+
+/// An event as the full parse's XML has it.
+#[derive(Debug, PartialEq)]
+struct Expected {
+    /// System, in the order of its parts.
+    system: Vec<(&'static str, String)>,
+    data: Vec<(String, String)>,
+}
+
+fn expected(event: &Element) -> Expected {
+    let system = event.child("System").unwrap();
+    let text = |name: &str| system.child(name).map_or("", |child| child.text.as_str());
+    let attribute = |element: &str, name: &str| {
+        let element = system.child(element);
+        element
+            .and_then(|element| element.attribute(name))
+            .unwrap_or("")
+    };
+    let number = |text: &str| text.trim().parse::<u64>().unwrap_or(0).to_string();
+    let keywords = u64::from_str_radix(text("Keywords").trim_start_matches("0x"), 16).unwrap_or(0);
+    let guid = attribute("Correlation", "ActivityID").to_lowercase();
+    let provider = match oracle::provider(event).unwrap() {
+        oracle::Named::Name(name) => name,
+        oracle::Named::Guid(guid) => match guid.starts_with("4de9") {
+            true => hidden::OURS.to_owned(),
+            false => "Microsoft-Windows-User Device Registration".to_owned(),
+        },
+    };
+    let mut data: Vec<(String, String)> = Vec::new();
+    let payload = event
+        .children
+        .iter()
+        .filter(|child| child.name == "EventData" || child.name == "UserData");
+    for field in payload.flat_map(|payload| &payload.children) {
+        let name = field.attribute("Name").unwrap_or(&field.name).to_owned();
+        let same = data.iter().filter(|(known, _)| {
+            known
+                .strip_prefix(&name)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+        });
+        let name = match same.count() {
+            0 => name,
+            count => format!("{name}#{}", count + 1),
+        };
+        data.push((name, field.text.clone()));
+    }
+    Expected {
+        system: vec![
+            ("provider", provider),
+            ("id", number(text("EventID"))),
+            ("version", number(text("Version"))),
+            ("level", number(text("Level")).replace('0', "4")),
+            ("task", number(text("Task"))),
+            ("opcode", number(text("Opcode"))),
+            ("keywords", format!("{keywords:#x}")),
+            ("time", attribute("TimeCreated", "SystemTime").to_owned()),
+            ("record", number(text("EventRecordID"))),
+            ("process", number(attribute("Execution", "ProcessID"))),
+            ("thread", attribute("Execution", "ThreadID").to_owned()),
+            ("activity", guid.trim_matches(['{', '}']).to_owned()),
+            ("channel", text("Channel").to_owned()),
+            ("computer", text("Computer").to_owned()),
+            ("user", attribute("Security", "UserID").to_owned()),
+        ],
+        data,
+    }
+}
+
+fn level(event: &Event) -> u8 {
+    use prtrace::event::Level;
+    match event.level {
+        Level::Critical => 1,
+        Level::Error => 2,
+        Level::Warning => 3,
+        Level::Information => 4,
+        Level::Verbose => 5,
+    }
+}
+
+fn actual(event: &Event) -> Expected {
+    let optional = |number: Option<u32>| number.map_or(String::new(), |n| n.to_string());
+    let time = event.time.format("%Y-%m-%dT%H:%M:%S");
+    let ticks = event.time.timestamp_subsec_nanos() / 100;
+    Expected {
+        system: vec![
+            ("provider", event.provider.name().to_owned()),
+            ("id", event.event_id.to_string()),
+            ("version", event.version.to_string()),
+            ("level", level(event).to_string()),
+            ("task", event.task.to_string()),
+            ("opcode", event.opcode.to_string()),
+            ("keywords", format!("{:#x}", event.keywords)),
+            ("time", format!("{time}.{ticks:07}Z")),
+            ("record", event.record_id.to_string()),
+            ("process", event.process_id.unwrap_or(0).to_string()),
+            ("thread", optional(event.thread_id)),
+            (
+                "activity",
+                event.activity_id.map_or(String::new(), |id| id.to_string()),
+            ),
+            ("channel", event.channel.to_string()),
+            ("computer", event.computer.to_string()),
+            ("user", event.user_sid.as_deref().unwrap_or("").to_owned()),
+        ],
+        data: event
+            .data
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect(),
+    }
+}
+
+/// Whether a value is this one but for what was masked in it.
+fn same_but_masked(expected: &str, actual: &str) -> bool {
+    let mut parts = actual.split("[masked]");
+    let first = parts.next().unwrap_or("");
+    let Some(mut rest) = expected.strip_prefix(first) else {
+        return false;
+    };
+    let mut last = first;
+    for part in parts {
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
+        rest = &rest[at + part.len()..];
+        last = part;
+    }
+    match actual.contains("[masked]") {
+        true => last.is_empty() || expected.ends_with(last),
+        false => rest.is_empty(),
+    }
+}
+
+fn assert_same(expected: &Expected, event: &Decoded, place: &str) {
+    let actual = actual(&event.event);
+    assert_eq!(expected.system, actual.system, "{place}");
+    let names = |data: &[(String, String)]| data.iter().map(|(n, _)| n.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&expected.data), names(&actual.data), "{place}");
+    for ((name, expected), (_, actual)) in expected.data.iter().zip(&actual.data) {
+        let same = same_but_masked(expected, actual);
+        assert!(same, "{place}: {name}: {actual:?} for {expected:?}");
+    }
+}
+
+/// Checks a log for every choice of providers. The counts of each, and of the events.
+fn check_log(log: &[u8], place: &str) -> (Vec<Counts>, usize) {
+    let mut counts = vec![Counts::default(); choices().len()];
+    let mut events = 0;
+    for (number, slot) in chunks(log).enumerate() {
+        let place = format!("{place}, chunk {number}");
+        let Some(checked) = Checked::new(slot) else {
+            continue;
+        };
+        for (wanted, counts) in choices().iter().zip(&mut counts) {
+            let found = checked.check(wanted);
+            *counts += found.unwrap_or_else(|problem| panic!("{place}: {problem}"));
+        }
+        let decoded = checked.decode();
+        let decoded = decoded.unwrap_or_else(|problem| panic!("{place}: {problem}"));
+        let mut full: Vec<(u64, Expected)> = Vec::new();
+        for record in &checked.records {
+            let found = checked.full.get(&record.start);
+            let tree = found
+                .filter(|full| oracle::OURS.is(full))
+                .and_then(|full| full.tree.as_ref());
+            full.extend(tree.map(|tree| (record.number, expected(tree))));
+        }
+        assert_eq!(full.len(), decoded.len(), "{place}");
+        for ((number, expected), event) in full.iter().zip(&decoded) {
+            assert_eq!(*number, event.number, "{place}");
+            assert_same(expected, event, &place);
+        }
+        events += decoded.len();
+    }
+    (counts, events)
+}
+
+fn check_folder(folder: &Path) -> (Vec<Counts>, usize) {
+    let all = logs::files_in(folder)
+        .par_iter()
+        .map(|file| check_log(&fs::read(file).unwrap(), &file.display().to_string()))
+        .collect::<Vec<_>>();
+    let mut sum = vec![Counts::default(); choices().len()];
+    let mut events = 0;
+    for (counts, found) in all {
+        for (sum, counts) in sum.iter_mut().zip(counts) {
+            *sum += counts;
+        }
+        events += found;
+    }
+    for (wanted, counts) in choices().iter().zip(&sum) {
+        eprintln!("{:?}: {counts:?}", wanted.names);
+    }
+    (sum, events)
+}
+
+#[test]
+fn real_logs() {
+    let Some(logs) = logs::unpacked_logs() else {
+        return;
+    };
+    let (counts, events) = check_folder(&logs.join("real"));
+    for (wanted, counts) in choices().iter().zip(&counts) {
+        assert_eq!(counts.foreign, 0, "{:?}", wanted.names);
+        assert_eq!(counts.reported, 0, "{:?}", wanted.names);
+        assert_eq!(counts.changed, 0, "{:?}", wanted.names);
+        assert_eq!(counts.records, counts.decoded);
+        assert!(counts.ours > 0, "no record of {:?} at all", wanted.names);
+    }
+    assert_eq!(events, counts[0].ours);
+}
+
+#[test]
+fn damaged_logs() {
+    let Some(logs) = logs::unpacked_logs() else {
+        return;
+    };
+    let (counts, _) = check_folder(&logs.join("damaged"));
+    assert!(counts[0].records > 0);
+    for counts in counts {
+        assert_eq!((counts.reported, counts.changed), (0, 0));
+    }
+}
+
+fn record(provider: (&str, &str), number: u64, shape: Shape) -> Record {
+    Record {
+        time_filetime: 132_000_000_000_000_000 + number,
+        record_id: number,
+        provider_name: provider.0.to_owned(),
+        provider_guid: parse_guid(provider.1).unwrap(),
+        event_id: 1098,
+        version: 0,
+        level: (number % 6) as u8,
+        task: 101,
+        opcode: 0,
+        keywords: 0x4000_0000_0000_0000,
+        channel: "Microsoft-Windows-AAD/Operational".to_owned(),
+        computer: "PC-1.contoso.com".to_owned(),
+        process_id: (!number.is_multiple_of(3)).then_some(4242),
+        thread_id: (!number.is_multiple_of(3)).then_some(1),
+        activity_id: number.is_multiple_of(2).then_some([number as u8 | 1; 16]),
+        user_sid: number
+            .is_multiple_of(2)
+            .then(|| "S-1-5-21-1-2-3-1001".to_owned()),
+        data: vec![
+            ("Error".to_owned(), Value::HexInt32(0xcaa2_0003)),
+            (
+                "Text".to_owned(),
+                Value::Unicode(format!("a <b> & \"c\" {number}")),
+            ),
+            ("Text".to_owned(), Value::Ansi("d\u{e9}".to_owned())),
+            ("Empty".to_owned(), Value::Null),
+            ("Pointer".to_owned(), Value::Pointer(16)),
+            ("Yes".to_owned(), Value::Boolean(true)),
+        ],
+        shape,
+    }
+}
+
+const AAD: (&str, &str) = (hidden::OURS, "{4de9bc9c-b27a-43c9-8994-0915f1a5e24f}");
+const UDR: (&str, &str) = (
+    "Microsoft-Windows-User Device Registration",
+    "{23b8d46b-67dd-40a3-b636-d43e50552c6d}",
+);
+const KERNEL: (&str, &str) = (hidden::FOREIGN, "{a68ca8b7-004f-d7b6-a698-07e2de0f1f5d}");
+const SHAPES: [Shape; 3] = [Shape::Template, Shape::LiteralProvider, Shape::Bare];
+
+#[test]
+fn crafted_logs() {
+    let mut all = Vec::new();
+    for first in [AAD, UDR, KERNEL] {
+        for shape in SHAPES {
+            // Several chunks of one shape, every third record of another provider. Where the
+            // foreign one is the first, the template is defined in what is covered.
+            let records = (0..400_u64).map(|number| {
+                let others = [first, KERNEL, AAD, UDR];
+                record(others[number as usize % 4], number + 1, shape)
+            });
+            all.push(records.collect::<Vec<_>>());
+        }
+        let records = (0..400_u64).map(|number| {
+            let providers = [first, KERNEL, UDR, KERNEL, AAD];
+            let shape = SHAPES[number as usize % 3];
+            record(providers[number as usize % 5], number + 1, shape)
+        });
+        all.push(records.collect());
+    }
+    for records in all {
+        let ours = |record: &&Record| record.provider_name != KERNEL.0;
+        let (counts, events) = check_log(&write_log(&records).unwrap(), "crafted");
+        assert!(chunks(&write_log(&records).unwrap()).count() > 1);
+        assert_eq!(events, records.iter().filter(ours).count());
+        assert_eq!((counts[0].reported, counts[0].changed), (0, 0));
+        // Of bare records none can be told in place.
+        let bare = records
+            .iter()
+            .filter(|r| !ours(r) && r.shape == Shape::Bare);
+        assert_eq!(counts[0].foreign, bare.count());
+    }
+}
+
+/// What the scan makes of a log with this one chunk: the events, and the problems it lists.
+fn scanned(chunk: &[u8]) -> (usize, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.evtx");
+    fs::write(&path, binxml::log_of(chunk)).unwrap();
+    // Worker threads have the stack that they have in use.
+    let scan = scan::scan(&[path], scan::Options::default().threads(2)).unwrap();
+    let events = scan.machines.iter().map(|machine| machine.events.len());
+    let of_machines = scan.machines.iter().flat_map(|machine| &machine.problems);
+    let problems = scan.problems.iter().chain(of_machines);
+    (
+        events.sum(),
+        problems.map(|problem| problem.detail.clone()).collect(),
+    )
+}
+
+#[test]
+fn deep_nesting_does_not_exhaust_the_stack() {
+    for (title, chunk, decoded) in hidden::deep() {
+        let (events, problems) = scanned(&chunk);
+        assert_eq!(events + problems.len(), 1, "{title}: {problems:?}");
+        assert_eq!(events == 1, decoded, "{title}: {problems:?}");
+    }
+}
