@@ -132,14 +132,15 @@ pub fn analyze(events: &[Event]) -> Analysis {
         .collect();
     let state = worst.unwrap_or(State::NoEvidence);
     Analysis {
-        diagnosis: of_machine(
+        diagnosis: of_machine(&Concluded {
             events,
             state,
             registration,
-            &users,
-            &diagnoses,
-            &run_diagnoses,
-        ),
+            users: &users,
+            windows: &windows,
+            diagnoses: &diagnoses,
+            run_diagnoses: &run_diagnoses,
+        }),
         diagnoses,
         run_diagnoses,
         links_of_windows,
@@ -347,7 +348,10 @@ fn diagnose(
             explained: registered.run.is_some(),
             joined: registered.joined,
             registered: registered.registered,
-            renews: extent.is_some_and(|(start, _)| first_success.is_some_and(|s| s < start)),
+            // A refresh most often names no user: then anyone's earlier token may be the one.
+            renews: before
+                || names_nobody(window)
+                    && extent.is_some_and(|(start, _)| first_success.is_some_and(|s| s < start)),
             succeeded_before: before,
             succeeded_soon: soon,
         }));
@@ -355,43 +359,65 @@ fn diagnose(
     diagnoses
 }
 
-/// What a machine's state means: the newest evidence of its worst strand.
-fn of_machine(
-    events: &[Event],
+fn names_nobody(window: &Window) -> bool {
+    window.evidence.upn.is_none() && window.evidence.user_sid.is_none()
+}
+
+/// What was concluded before the machine's diagnosis.
+struct Concluded<'a> {
+    events: &'a [Event],
     state: State,
     registration: State,
-    users: &[User],
-    windows: &[Option<Diagnosis>],
-    runs: &[Option<Diagnosis>],
-) -> Option<(Diagnosis, Option<Subject>)> {
-    let newest_window = |state: State| {
-        let strands = users.iter().filter(|user| user.state == state);
+    users: &'a [User],
+    windows: &'a [Window],
+    diagnoses: &'a [Option<Diagnosis>],
+    run_diagnoses: &'a [Option<Diagnosis>],
+}
+
+impl Concluded<'_> {
+    /// The newest failed window of the strands in a state, of the Entra token if there is one.
+    fn newest_window(&self, state: State) -> Option<(Diagnosis, Option<Subject>)> {
         let newest = |prt| {
-            let of_prt = strands.clone().filter(move |user| user.prt == prt);
-            let numbers = of_prt.flat_map(|user| user.windows.iter().copied());
+            let strands = self.users.iter();
+            let strands = strands.filter(|user| user.state == state && user.prt == prt);
+            let numbers = strands.flat_map(|user| user.windows.iter().copied());
             numbers
-                .filter_map(|number| {
-                    let found = windows.get(number)?.as_ref()?;
-                    Some((number, found.clone()))
+                .filter(|number| {
+                    let window = self.windows.get(*number);
+                    window.is_some_and(|window| window.outcome == Outcome::Failed)
                 })
-                .max_by_key(|(number, _)| *number)
+                .max()
         };
-        let (number, found) = newest(Prt::Entra).or_else(|| newest(Prt::Enterprise))?;
+        let number = newest(Prt::Entra).or_else(|| newest(Prt::Enterprise))?;
+        let found = self.diagnoses.get(number)?.clone()?;
         Some((found, Some(Subject::Window(number))))
-    };
-    let newest_run = || {
-        let mut found = runs.iter().enumerate().rev();
+    }
+
+    fn newest_run(&self) -> Option<(Diagnosis, Option<Subject>)> {
+        let mut found = self.run_diagnoses.iter().enumerate().rev();
         found.find_map(|(number, run)| Some((run.clone()?, Some(Subject::Run(number)))))
-    };
+    }
+}
+
+/// What a machine's state means: the newest evidence of its worst strand.
+fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)> {
+    let Concluded {
+        events,
+        state,
+        registration,
+        users,
+        ..
+    } = *concluded;
     let has = |wanted: u32| {
         events
             .iter()
             .any(|event| event.registration_id() == Some(wanted))
     };
-    let finding = |cause, because| Some((diagnosis::named(cause, because, None)?, None));
-    // Whose token is healthy is asked of themselves. An account without a token of its own may be
-    // the administrator's: its requests count only after the last token.
-    let any_success = users.iter().filter_map(|user| user.last_success).max();
+    let finding = |cause, because| Some((diagnosis::named(cause, because, None, None)?, None));
+    // Whose token is healthy is asked of themselves. An account of which no window tells may be the
+    // administrator's: its requests count only after the last token of a user without a SID.
+    let unmatched = users.iter().filter(|user| !user.has_sid);
+    let unmatched = unmatched.filter_map(|user| user.last_success).max();
     let in_vain = users
         .iter()
         .filter_map(|user| {
@@ -399,24 +425,29 @@ fn of_machine(
                 .token_requests
                 .iter()
                 .max_by_key(|request| request.last)?;
-            let success = user.last_success.or(any_success)?;
-            (newest.last >= success).then_some(newest)
+            let success = user.last_success.or(unmatched)?;
+            (newest.last >= success).then_some((user, newest))
         })
-        .max_by_key(|request| request.last);
+        .max_by_key(|(_, request)| request.last);
+    let has_token = users.iter().any(|user| user.last_success.is_some());
     match state {
-        State::Failing => newest_window(State::Failing).or_else(|| match registration {
-            State::Failing => newest_run(),
-            _ => None,
-        }),
+        State::Failing => concluded
+            .newest_window(State::Failing)
+            .or_else(|| match registration {
+                State::Failing => concluded.newest_run(),
+                _ => None,
+            }),
         State::Healthy | State::Recovered if in_vain.is_some() => {
-            let code = in_vain.map(|request| request.code.to_string());
+            let (user, request) = in_vain?;
+            let code = request.code.to_string();
             let because = "the PRT is healthy, and token requests fail";
+            let user = Some(user.name.as_str()).filter(|name| *name != state::UNKNOWN);
             Some((
-                diagnosis::named("wam_failing", because, code.as_deref())?,
+                diagnosis::named("wam_failing", because, Some(&code), user)?,
                 None,
             ))
         }
-        State::Recovered => newest_window(State::Recovered),
+        State::Recovered => concluded.newest_window(State::Recovered),
         State::Healthy | State::NoEvidence if has(id::DEVICE_KEY_GONE) => finding(
             "tpm_key_missing",
             "device registration lost the device's key (345)",
@@ -425,12 +456,14 @@ fn of_machine(
             "tpm_locked",
             "device registration could not use the device's key (344)",
         ),
+        State::Healthy | State::NoEvidence
+            if !has_token && events.iter().any(signed_in_without_account) =>
+        {
+            let because = "the device is joined, and the user signed in without an Entra account (308 or 360)";
+            finding("no_entra_account", because)
+        }
         State::Healthy => None,
-        State::NoEvidence if events.iter().any(signed_in_without_account) => finding(
-            "no_entra_account",
-            "the device is joined, and the user signed in without an Entra account (308 or 360)",
-        ),
-        State::NoEvidence => newest_run().or_else(|| {
+        State::NoEvidence => concluded.newest_run().or_else(|| {
             let last = events
                 .iter()
                 .rev()

@@ -6,7 +6,7 @@
 use crate::code::{Code, Family};
 use crate::drs::{ANSWER_PAGE, Block};
 use crate::event::{Event, id};
-use crate::evidence::{DecisiveKind, Evidence};
+use crate::evidence::{self, DecisiveKind, Evidence};
 use crate::knowledge::{self, Cause, Class, Role};
 use crate::registration::{Phase, Run, RunOutcome};
 use crate::window::{Operation, Outcome, Prt, Window};
@@ -130,6 +130,9 @@ impl WindowFacts<'_> {
     }
 }
 
+/// What discovery asks.
+const DISCOVERY_URL: &str = "https://enterpriseregistration.windows.net/";
+
 /// WinHTTP and WinINet numbers that rules ask for.
 mod number {
     pub(super) const TIMEOUT: u16 = 12002;
@@ -137,6 +140,19 @@ mod number {
     pub(super) const CANNOT_CONNECT: u16 = 12029;
     pub(super) const CONNECTION_ERROR: u16 = 12030;
     pub(super) const SECURE_FAILURE: u16 = 12175;
+
+    /// TLS and certificate errors; 12175 is the summary of the others.
+    pub(super) fn is_tls(number: u16) -> bool {
+        matches!(
+            number,
+            SECURE_FAILURE | 12037 | 12038 | 12045 | 12057 | 12157 | 12169 | 12170
+        )
+    }
+
+    /// No connection, or one that was lost.
+    pub(super) fn is_connection(number: u16) -> bool {
+        matches!(number, CANNOT_CONNECT | CONNECTION_ERROR | 12031)
+    }
 }
 
 const KEY_MISSING: Code = Code(0x8009_0016);
@@ -198,9 +214,14 @@ const WINDOW_RULES: &[WindowRule] = &[
         cause: "tpm_key_missing",
         because: "the device's key or certificate cannot be used (0x80090016, 1152 or 1153)",
         holds: |facts| {
+            // What the server or the network says decides before these.
+            let of_the_client = !facts.decided_by(DecisiveKind::Server)
+                && !facts.decided_by(DecisiveKind::Fault)
+                && !facts.decided_by(DecisiveKind::Network);
             facts.has_code(|code| code == KEY_MISSING)
-                || facts.has(id::DEVICE_KEY_ERROR)
-                || facts.has(id::DEVICE_CERTIFICATE_MISSING)
+                || of_the_client
+                    && (facts.has(id::DEVICE_KEY_ERROR)
+                        || facts.has(id::DEVICE_CERTIFICATE_MISSING))
         },
     },
     Rule {
@@ -236,7 +257,7 @@ const WINDOW_RULES: &[WindowRule] = &[
     Rule {
         cause: "refresh_expired",
         because: "the plug-in says that the token is expired (1096)",
-        holds: |facts| facts.has(id::REFRESH_EXPIRED) || facts.has(id::ENTERPRISE_EXPIRED),
+        holds: |facts| facts.has(id::REFRESH_EXPIRED),
     },
     Rule {
         cause: "refresh_sid_mismatch",
@@ -324,16 +345,13 @@ const WINDOW_RULES: &[WindowRule] = &[
     },
     Rule {
         cause: "tls_inspected",
-        because: "WinHTTP could not set up TLS (12175)",
-        holds: |facts| facts.network(|of| of == Some(number::SECURE_FAILURE)),
+        because: "WinHTTP could not set up TLS",
+        holds: |facts| facts.network(|of| of.is_some_and(number::is_tls)),
     },
     Rule {
         cause: "cannot_connect",
-        because: "WinHTTP could not connect (12029 or 12030)",
-        holds: |facts| {
-            facts
-                .network(|of| matches!(of, Some(number::CANNOT_CONNECT | number::CONNECTION_ERROR)))
-        },
+        because: "WinHTTP could not connect, or lost the connection",
+        holds: |facts| facts.network(|of| of.is_some_and(number::is_connection)),
     },
     Rule {
         cause: "network_other",
@@ -355,6 +373,11 @@ const WINDOW_RULES: &[WindowRule] = &[
 /// What a window means: nothing to say of one that succeeded at once, or left no failure.
 pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
     let window = facts.window;
+    // A window that succeeded has no deciding code: the step's own is told.
+    let step = window
+        .first_failure
+        .and_then(|first| evidence::telling_code(facts.events.get(first)?));
+    let step = step.or_else(|| window.evidence.decisive().map(|decisive| decisive.code));
     let subject = Subject {
         upn: window.evidence.upn.as_ref().map(|upn| upn.value.as_str()),
         url: window
@@ -366,7 +389,8 @@ pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
         code: window
             .decisive
             .as_ref()
-            .map(|decisive| decisive.code.as_str()),
+            .map(|decisive| decisive.code.as_str())
+            .or(step.as_deref()),
         time: facts.registered,
     };
     match window.outcome {
@@ -608,9 +632,19 @@ const RUN_RULES: &[RunRule] = &[
         holds: |facts| facts.network(|of| of == number::TIMEOUT),
     },
     Rule {
+        cause: "tls_inspected",
+        because: "TLS could not be set up",
+        holds: |facts| facts.network(number::is_tls),
+    },
+    Rule {
         cause: "cannot_connect",
         because: "the request could not connect",
-        holds: |facts| facts.network(|_| true) || facts.code(0xcaa7_0004),
+        holds: |facts| facts.network(number::is_connection) || facts.code(0xcaa7_0004),
+    },
+    Rule {
+        cause: "network_other",
+        because: "a network error",
+        holds: |facts| facts.network(|_| true),
     },
     Rule {
         cause: "drs_failure",
@@ -653,11 +687,16 @@ pub(crate) fn of_run(events: &[Event], run: &Run) -> Option<Diagnosis> {
     let code = run.decisive.as_ref().map(|decisive| decisive.code.as_str());
     let subject = Subject {
         code,
+        // Discovery is always asked of it.
+        url: (run.phase == Some(Phase::Discover)).then_some(DISCOVERY_URL),
         ..Subject::default()
     };
     let facts = RunFacts { events, run };
     let mut found = first(RUN_RULES, |holds| holds(&facts), &subject)?;
-    if matches!(found.rule, "server_refused" | "unknown_failure") {
+    if matches!(
+        found.rule,
+        "server_refused" | "unknown_failure" | "network_other"
+    ) {
         by_code(&mut found, code);
     }
     Some(found)
@@ -706,9 +745,11 @@ pub(crate) fn named(
     cause: &'static str,
     because: &'static str,
     code: Option<&str>,
+    upn: Option<&str>,
 ) -> Option<Diagnosis> {
     let subject = Subject {
         code,
+        upn,
         ..Subject::default()
     };
     diagnosis(cause, because, &subject)
@@ -755,6 +796,9 @@ fn by_code(diagnosis: &mut Diagnosis, code: Option<&str>) {
     }
     if let Some(cause) = info.cause {
         diagnosis.cause = cause;
+    }
+    if let Some(stage) = info.stage {
+        diagnosis.stage = stage;
     }
     let steps: Vec<&'static str> = info.next_steps().collect();
     if !steps.is_empty() {

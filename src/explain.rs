@@ -85,8 +85,9 @@ fn one(word: &str) -> Option<Explanation> {
     if word.is_empty() || word.contains(char::is_whitespace) && !word.starts_with("Unknown ") {
         return None;
     }
-    if let [server_code] = code::server_codes(word).as_slice()
-        && server_code.eq_ignore_ascii_case(word)
+    let upper = word.to_ascii_uppercase();
+    if let [server_code] = code::server_codes(&upper).as_slice()
+        && *server_code == upper
     {
         return Some(known("aadsts", server_code, word).unwrap_or_else(|| {
             let meaning = "an error of the sign-in service that is not in the table: its own text \
@@ -134,7 +135,18 @@ fn of_code(word: &str, code: Code) -> Explanation {
         .spaces()
         .iter()
         .find_map(|space| known(space, &hex, word).or_else(|| known(space, &low, word)));
-    by_family.unwrap_or_else(|| unknown(word, code.to_string(), decode(canonical)))
+    // Information and warnings of a family have other top bits than its errors.
+    let listed = || {
+        let found = knowledge::codes().find(|info| info.code == hex)?;
+        Some(explanation(&found, word))
+    };
+    let mut found = by_family
+        .or_else(listed)
+        .unwrap_or_else(|| unknown(word, code.to_string(), decode(canonical)));
+    if found.meaning.is_none() {
+        found.meaning = Some(decode(canonical));
+    }
+    found
 }
 
 /// What the bits of a code say, for want of a name.
@@ -158,15 +170,18 @@ fn by_name(word: &str) -> Option<Explanation> {
     if !is_name {
         return None;
     }
-    knowledge::codes().find_map(|info| {
-        let named = matches!(info.space, "oauth" | "wstrust" | "drs");
+    // The word as a code comes before the word as a symbol: faults and OAuth errors share names.
+    let is_code = |info: &CodeInfo| {
         let own = info.code.rsplit(':').next().unwrap_or(info.code);
-        let is_code = named && own.eq_ignore_ascii_case(word);
-        let is_symbol = info
-            .symbol
-            .is_some_and(|symbol| symbol.eq_ignore_ascii_case(word));
-        (is_code || is_symbol).then(|| explanation(&info, word))
-    })
+        matches!(info.space, "oauth" | "wstrust" | "drs") && own.eq_ignore_ascii_case(word)
+    };
+    let is_symbol = |info: &CodeInfo| {
+        info.symbol
+            .is_some_and(|symbol| symbol.eq_ignore_ascii_case(word))
+    };
+    let found = knowledge::codes().find(is_code);
+    let found = found.or_else(|| knowledge::codes().find(is_symbol))?;
+    Some(explanation(&found, word))
 }
 
 fn known(space: &str, code: &str, input: &str) -> Option<Explanation> {
@@ -221,7 +236,9 @@ fn codes_in(text: &str) -> Vec<String> {
         let is_decimal = (9..=10).contains(&digits.len())
             && digits.bytes().all(|b| b.is_ascii_digit())
             && Code::parse(word).is_some_and(Code::is_failure);
-        if is_hex && Code::parse(word).is_some() || is_decimal {
+        // Zero means that there is none.
+        let is_hex = is_hex && Code::parse(word).is_some_and(|code| code.0 != 0);
+        if is_hex || is_decimal {
             found.push((at, word.to_owned()));
         } else if word.contains('_') || word.chars().any(char::is_uppercase) {
             let named = by_name(word).filter(|_| word.len() >= 6);
@@ -243,7 +260,7 @@ fn codes_in(text: &str) -> Vec<String> {
 ///
 /// Those of the writer.
 pub fn write_text(explanations: &Explanations, out: &mut dyn Write) -> io::Result<()> {
-    use crate::report::text::field;
+    use crate::report::text::{field, steps};
     use crate::terminal::one_line as shown;
     for (number, explanation) in explanations.codes.iter().enumerate() {
         if number > 0 {
@@ -266,10 +283,7 @@ pub fn write_text(explanations: &Explanations, out: &mut dyn Write) -> io::Resul
         if let Some(cause) = explanation.cause {
             field("Cause", cause, out)?;
         }
-        for (number, step) in explanation.next_steps.iter().enumerate() {
-            let label = if number == 0 { "Next steps" } else { "" };
-            field(label, &format!("{}. {step}", number + 1), out)?;
-        }
+        steps(&explanation.next_steps, out)?;
         for (number, source) in explanation.sources.iter().enumerate() {
             let label = if number == 0 { "Source" } else { "" };
             field(label, source, out)?;

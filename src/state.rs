@@ -50,6 +50,8 @@ pub struct User {
     pub last_success: Option<DateTime<Utc>>,
     /// End of the last failure.
     pub last_failure: Option<DateTime<Utc>>,
+    /// Whether a window names the user's SID.
+    pub has_sid: bool,
     /// Indices of the windows.
     pub windows: Vec<usize>,
     /// What the token broker asked for in vain.
@@ -64,6 +66,7 @@ impl User {
             state: State::NoEvidence,
             last_success: None,
             last_failure: None,
+            has_sid: false,
             windows: Vec::new(),
             token_requests: Vec::new(),
         }
@@ -101,6 +104,7 @@ pub fn users(events: &[Event], windows: &[Window]) -> Vec<User> {
         let user = users
             .entry(key)
             .or_insert_with(|| User::new(name, window.prt));
+        user.has_sid |= window.evidence.user_sid.is_some();
         user.windows.push(number);
     }
     let mut places: HashMap<(String, [Option<String>; 5]), usize> = HashMap::new();

@@ -168,7 +168,8 @@ fn next_steps(diagnosis: Option<&DiagnosisReport<'_>>, out: &mut dyn Write) -> i
     steps(diagnosis.next_steps, out)
 }
 
-fn steps(steps: &[&str], out: &mut dyn Write) -> io::Result<()> {
+/// The numbered next steps.
+pub(crate) fn steps(steps: &[&str], out: &mut dyn Write) -> io::Result<()> {
     for (number, step) in steps.iter().enumerate() {
         let label = if number == 0 { "Next steps" } else { "" };
         let lead = format!("  {label:<width$}{}. ", number + 1, width = VALUES - 2);
