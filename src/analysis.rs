@@ -15,6 +15,10 @@ use uuid::Uuid;
 
 /// A run and a window this close are shown as being at the same time.
 const SAME_TIME: TimeDelta = TimeDelta::minutes(5);
+/// Of more runs in the same minutes the time tells nothing.
+const MOST_AT_THE_SAME_TIME: usize = 4;
+/// How many runs before a window are looked at for that.
+const LOOKED_AT: usize = 64;
 
 /// Entra ID could not authenticate the device.
 const DEVICE_REJECTED: &str = "AADSTS50155";
@@ -160,13 +164,6 @@ fn links(
     registered: &[Registered],
 ) -> Vec<Vec<Link>> {
     let extents: Vec<_> = runs.iter().map(|run| run_extent(events, run)).collect();
-    // Runs are sorted by their start, and none lasts long: those near a window stand together.
-    let longest = extents
-        .iter()
-        .flatten()
-        .map(|(start, end)| *end - *start)
-        .max()
-        .unwrap_or_default();
     let mut by_id: HashMap<Uuid, Vec<usize>> = HashMap::new();
     for (number, run) in runs.iter().enumerate() {
         for adal in run
@@ -187,19 +184,15 @@ fn links(
         };
         let mut linked: Vec<(usize, Reason)> = Vec::new();
         linked.extend(registered.run.map(|run| (run, Reason::Explains)));
-        let earliest = start - SAME_TIME - longest;
-        let first = extents.partition_point(|extent| extent.is_some_and(|(s, _)| s < earliest));
-        for (run, extent) in extents.iter().enumerate().skip(first) {
-            let Some((run_start, run_end)) = extent else {
-                continue;
-            };
-            if *run_start > end + SAME_TIME {
-                break;
-            }
-            if *run_end >= start - SAME_TIME {
-                linked.push((run, Reason::Time));
-            }
-        }
+        // Backwards from the last run that begins in time: the nearest ones.
+        let begun = extents.partition_point(|extent| {
+            extent.is_some_and(|(run_start, _)| run_start <= end + SAME_TIME)
+        });
+        let looked_at = extents.iter().enumerate().take(begun).rev().take(LOOKED_AT);
+        let near = looked_at
+            .filter(|(_, extent)| extent.is_some_and(|(_, run_end)| run_end >= start - SAME_TIME));
+        let near = near.take(MOST_AT_THE_SAME_TIME);
+        linked.extend(near.map(|(run, _)| (run, Reason::Time)));
         let id = window.evidence.correlation_id.as_ref();
         let named = id.and_then(|id| by_id.get(&id.value)).into_iter().flatten();
         linked.extend(named.map(|run| (*run, Reason::Correlation)));
@@ -230,7 +223,8 @@ fn run_extent(events: &[Event], run: &Run) -> Option<(DateTime<Utc>, DateTime<Ut
 /// What registration evidence says of the device.
 #[derive(Clone, Copy)]
 enum Says {
-    Joined,
+    /// And whether it was just then.
+    Joined(bool),
     /// With the failed run, where it is one that says so.
     NotJoined(Option<usize>),
 }
@@ -240,8 +234,10 @@ enum Says {
 struct Registered {
     /// The failed run that explains the window.
     run: Option<usize>,
-    /// When the device was said to be joined.
-    joined: Option<DateTime<Utc>>,
+    /// Whether the device was said to be joined.
+    joined: bool,
+    /// When it was registered.
+    registered: Option<DateTime<Utc>>,
 }
 
 /// For each window what the registration evidence before it says.
@@ -251,7 +247,8 @@ fn registered(events: &[Event], windows: &[Window], runs: &[Run]) -> Vec<Registe
     for (number, run) in runs.iter().enumerate() {
         let says = match run.outcome {
             RunOutcome::Failed => Says::NotJoined(Some(number)),
-            RunOutcome::Succeeded | RunOutcome::AlreadyJoined => Says::Joined,
+            RunOutcome::Succeeded => Says::Joined(true),
+            RunOutcome::AlreadyJoined => Says::Joined(false),
             // These tell nothing of the device.
             RunOutcome::NotPossible | RunOutcome::Silent => continue,
         };
@@ -277,19 +274,25 @@ fn registered(events: &[Event], windows: &[Window], runs: &[Run]) -> Vec<Registe
             while let Some((place, says)) = coming.next_if(|(place, _)| *place < window.start_event)
             {
                 now = match says {
-                    Says::Joined => Registered {
+                    Says::Joined(just) => Registered {
                         run: None,
-                        joined: events.get(place).map(|event| event.time),
+                        joined: true,
+                        registered: events
+                            .get(place)
+                            .map(|event| event.time)
+                            .filter(|_| just)
+                            .or(now.registered),
                     },
                     Says::NotJoined(newer) => Registered {
                         run: newer.or(now.run),
-                        joined: None,
+                        joined: false,
+                        registered: None,
                     },
                 };
             }
             Registered {
                 run: now.run.filter(|_| failed_for_the_device(events, window)),
-                joined: now.joined,
+                ..now
             }
         })
         .collect()
@@ -321,6 +324,11 @@ fn diagnose(
     for of_user in &mut successes {
         of_user.sort_unstable();
     }
+    let first_success = successes
+        .iter()
+        .filter_map(|of_user| of_user.first())
+        .min()
+        .copied();
     let mut diagnoses = Vec::with_capacity(windows.len());
     for ((window, user), registered) in windows.iter().zip(&user_of).zip(registered) {
         let extent = window_extent(events, window);
@@ -338,6 +346,8 @@ fn diagnose(
             window,
             explained: registered.run.is_some(),
             joined: registered.joined,
+            registered: registered.registered,
+            renews: extent.is_some_and(|(start, _)| first_success.is_some_and(|s| s < start)),
             succeeded_before: before,
             succeeded_soon: soon,
         }));
@@ -373,20 +383,48 @@ fn of_machine(
         let mut found = runs.iter().enumerate().rev();
         found.find_map(|(number, run)| Some((run.clone()?, Some(Subject::Run(number)))))
     };
-    let finding = |cause, because| Some((diagnosis::named(cause, because)?, None));
-    let asks_in_vain = users.iter().any(|user| {
-        let last = user.token_requests.iter().map(|request| request.last).max();
-        last.is_some_and(|last| user.last_success.is_none_or(|success| success <= last))
-    });
+    let has = |wanted: u32| {
+        events
+            .iter()
+            .any(|event| event.registration_id() == Some(wanted))
+    };
+    let finding = |cause, because| Some((diagnosis::named(cause, because, None)?, None));
+    // Whose token is healthy is asked of themselves. An account without a token of its own may be
+    // the administrator's: its requests count only after the last token.
+    let any_success = users.iter().filter_map(|user| user.last_success).max();
+    let in_vain = users
+        .iter()
+        .filter_map(|user| {
+            let newest = user
+                .token_requests
+                .iter()
+                .max_by_key(|request| request.last)?;
+            let success = user.last_success.or(any_success)?;
+            (newest.last >= success).then_some(newest)
+        })
+        .max_by_key(|request| request.last);
     match state {
         State::Failing => newest_window(State::Failing).or_else(|| match registration {
             State::Failing => newest_run(),
             _ => None,
         }),
-        State::Healthy | State::Recovered if asks_in_vain => {
-            finding("wam_failing", "the PRT is healthy, and token requests fail")
+        State::Healthy | State::Recovered if in_vain.is_some() => {
+            let code = in_vain.map(|request| request.code.to_string());
+            let because = "the PRT is healthy, and token requests fail";
+            Some((
+                diagnosis::named("wam_failing", because, code.as_deref())?,
+                None,
+            ))
         }
         State::Recovered => newest_window(State::Recovered),
+        State::Healthy | State::NoEvidence if has(id::DEVICE_KEY_GONE) => finding(
+            "tpm_key_missing",
+            "device registration lost the device's key (345)",
+        ),
+        State::Healthy | State::NoEvidence if has(id::DEVICE_KEY_LOCKED) => finding(
+            "tpm_locked",
+            "device registration could not use the device's key (344)",
+        ),
         State::Healthy => None,
         State::NoEvidence if events.iter().any(signed_in_without_account) => finding(
             "no_entra_account",

@@ -4,7 +4,7 @@
 //! A rule is a condition with the reason it gives; the first that holds decides. The texts are data.
 
 use crate::code::{Code, Family};
-use crate::drs::ANSWER_PAGE;
+use crate::drs::{ANSWER_PAGE, Block};
 use crate::event::{Event, id};
 use crate::evidence::{DecisiveKind, Evidence};
 use crate::knowledge::{self, Cause, Class, Role};
@@ -54,8 +54,12 @@ pub(crate) struct WindowFacts<'a> {
     pub(crate) window: &'a Window,
     /// A failed registration run explains it.
     pub(crate) explained: bool,
-    /// When the newest registration evidence before it said that the device is joined.
-    pub(crate) joined: Option<DateTime<Utc>>,
+    /// The newest registration evidence before it says that the device is joined.
+    pub(crate) joined: bool,
+    /// When the device was registered, if the logs have it.
+    pub(crate) registered: Option<DateTime<Utc>>,
+    /// Somebody had a token before: a refresh, which names no user, renews one.
+    pub(crate) renews: bool,
     /// The same user had a token before.
     pub(crate) succeeded_before: bool,
     /// The same user got a token within minutes.
@@ -113,9 +117,9 @@ impl WindowFacts<'_> {
         self.server("AADSTS50155") || self.client(0xc004_84b2)
     }
 
-    fn since_joined(&self) -> Option<TimeDelta> {
+    fn since_registered(&self) -> Option<TimeDelta> {
         let start = self.events.get(self.window.start_event)?.time;
-        self.joined.map(|joined| start - joined)
+        self.registered.map(|registered| start - registered)
     }
 
     fn decided_by(&self, kind: DecisiveKind) -> bool {
@@ -161,14 +165,14 @@ const WINDOW_RULES: &[WindowRule] = &[
         holds: |facts| {
             facts.device_refused()
                 && facts
-                    .since_joined()
+                    .since_registered()
                     .is_some_and(|since| since <= SYNC_PENDING)
         },
     },
     Rule {
         cause: "device_removed",
         because: "the device was refused though its registration had succeeded",
-        holds: |facts| facts.device_refused() && facts.joined.is_some(),
+        holds: |facts| facts.device_refused() && facts.joined,
     },
     Rule {
         cause: "device_rejected",
@@ -363,7 +367,7 @@ pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
             .decisive
             .as_ref()
             .map(|decisive| decisive.code.as_str()),
-        time: facts.joined,
+        time: facts.registered,
     };
     match window.outcome {
         Outcome::Succeeded if window.recovered => {
@@ -376,7 +380,7 @@ pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
     }
     let mut found = first(WINDOW_RULES, |holds| holds(facts), &subject)?;
     // A failed renewal after a success is told as one, whatever made it fail.
-    if window.operation == Operation::Refresh && facts.succeeded_before {
+    if window.operation == Operation::Refresh && facts.renews {
         found.stage = "renewal";
     }
     if matches!(
@@ -447,6 +451,20 @@ impl RunFacts<'_> {
             .any(|event| event.registration_id() == Some(event_id))
     }
 
+    /// Whether the pre-check says this of a key.
+    fn pre_check(&self, key: &str, word: &str) -> bool {
+        let members = self.run.members.iter();
+        members
+            .filter_map(|member| self.events.get(member.event))
+            .filter(|event| event.registration_id() == Some(id::PRE_CHECK))
+            .filter_map(|event| event.value(Role::DebugOutput))
+            .any(|text| {
+                Block::read(text)
+                    .get(key)
+                    .is_some_and(|of| of.eq_ignore_ascii_case(word))
+            })
+    }
+
     fn is(&self, outcome: RunOutcome) -> bool {
         self.run.outcome == outcome
     }
@@ -455,12 +473,23 @@ impl RunFacts<'_> {
 const RUN_RULES: &[RunRule] = &[
     Rule {
         cause: "not_system",
-        because: "the pre-check says that it must run as SYSTEM (333)",
-        holds: |facts| facts.is(RunOutcome::NotPossible) && facts.has(id::NOT_SYSTEM),
+        because: "the pre-check says that it must run as SYSTEM (333 or 331)",
+        holds: |facts| {
+            facts.is(RunOutcome::NotPossible)
+                && (facts.has(id::NOT_SYSTEM) || facts.pre_check("isSystem", "NO"))
+        },
     },
     Rule {
         cause: "no_domain_controller",
         because: "the pre-check found no domain controller (334 or 331)",
+        holds: |facts| {
+            facts.is(RunOutcome::NotPossible)
+                && (facts.has(id::NO_DOMAIN_CONTROLLER) || facts.pre_check("isDcAvailable", "NO"))
+        },
+    },
+    Rule {
+        cause: "join_not_possible",
+        because: "the pre-check says DoNotJoin and gives no reason (331)",
         holds: |facts| facts.is(RunOutcome::NotPossible),
     },
     Rule {
@@ -511,10 +540,7 @@ const RUN_RULES: &[RunRule] = &[
     Rule {
         cause: "computer_object_unreadable",
         because: "0x801c001d in the join phase: the computer object could not be read (220)",
-        holds: |facts| {
-            facts.code(0x801c_001d)
-                && (facts.run.win32.is_some() || facts.run.phase == Some(Phase::Join))
-        },
+        holds: |facts| facts.code(0x801c_001d) && facts.run.phase == Some(Phase::Join),
     },
     Rule {
         cause: "scp_missing",
@@ -676,8 +702,16 @@ impl Subject<'_> {
 
 /// The diagnosis that a rule or another module names; nothing only for a name without texts, which
 /// a test rules out.
-pub(crate) fn named(cause: &'static str, because: &'static str) -> Option<Diagnosis> {
-    diagnosis(cause, because, &Subject::default())
+pub(crate) fn named(
+    cause: &'static str,
+    because: &'static str,
+    code: Option<&str>,
+) -> Option<Diagnosis> {
+    let subject = Subject {
+        code,
+        ..Subject::default()
+    };
+    diagnosis(cause, because, &subject)
 }
 
 fn diagnosis(

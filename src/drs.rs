@@ -67,8 +67,12 @@ fn json_string(text: &str, key: &str) -> Option<String> {
         let Some(after_key) = strip_key(after_quote, key) else {
             continue;
         };
-        let value = after_key.trim_start().strip_prefix(':')?.trim_start();
-        let Some(value) = value.strip_prefix('"') else {
+        // The key's name may also stand as a value, or the value be no string.
+        let value = after_key
+            .trim_start()
+            .strip_prefix(':')
+            .map(str::trim_start);
+        let Some(value) = value.and_then(|value| value.strip_prefix('"')) else {
             continue;
         };
         return present(&unescaped(value)).map(str::to_owned);

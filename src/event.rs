@@ -1,7 +1,7 @@
 //! A decoded record, and what its fields hold.
 
 use crate::code::Code;
-use crate::knowledge::{EventInfo, Role, event_info};
+use crate::knowledge::{EventInfo, Role};
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use std::sync::Arc;
@@ -87,6 +87,8 @@ pub(crate) mod id {
     pub(crate) const NO_DOMAIN_CONTROLLER: u32 = 334;
     pub(crate) const ALREADY_JOINED: u32 = 335;
     pub(crate) const PROXY_SEARCH: std::ops::RangeInclusive<u32> = 336..=341;
+    pub(crate) const DEVICE_KEY_LOCKED: u32 = 344;
+    pub(crate) const DEVICE_KEY_GONE: u32 = 345;
     pub(crate) const HELLO_NOT_STARTED: u32 = 360;
     pub(crate) const SERVICE_MESSAGE: u32 = 369;
     pub(crate) const UNREGISTERED: u32 = 371;
@@ -197,12 +199,14 @@ pub struct Event {
     pub user_sid: Option<Arc<str>>,
     /// The event's own values.
     pub data: Data,
+    /// What is known of this event ID.
+    pub(crate) info: Option<&'static EventInfo>,
 }
 
 impl Event {
     /// What is known of this event ID.
     pub fn info(&self) -> Option<&'static EventInfo> {
-        event_info(self.provider, self.event_id)
+        self.info
     }
 
     /// Whether it is this event of the AAD provider.
@@ -220,13 +224,22 @@ impl Event {
         self.provider == Provider::Aad && self.task == PLUGIN_TASK
     }
 
+    /// A field's value. Nearly all events have few fields, among which looking beats hashing.
+    fn field(&self, name: &str) -> Option<&str> {
+        const FEW: usize = 16;
+        let value = match self.data.len() {
+            0..=FEW => self.data.iter().find(|(of, _)| &***of == name)?.1,
+            _ => self.data.get(name)?,
+        };
+        Some(value)
+    }
+
     /// The fields that have the role and are not empty.
     pub(crate) fn values(&self, role: Role) -> impl Iterator<Item = &str> {
         self.info()
             .into_iter()
             .flat_map(move |info| info.fields(role))
-            .filter_map(|field| self.data.get(field))
-            .map(|value| &**value)
+            .filter_map(|field| self.field(field))
             .filter(|value| !value.is_empty())
     }
 

@@ -12,6 +12,9 @@ use uuid::Uuid;
 /// such a machine.
 const NOT_JOINED_CALL: Code = Code(0xc004_8451);
 
+/// What the plug-in's start ends with on such a machine.
+const NOT_JOINED_START: [Code; 2] = [Code(0xc004_84b2), Code(0xc004_8456)];
+
 /// What 1104 says it called when a token was asked for.
 const GET_TOKEN_CALL: &str = "Get token";
 
@@ -88,7 +91,13 @@ pub(crate) fn housekeeping(
     }
     match event.event_id {
         id::NOT_JOINED => Some("the plug-in says that the device is not joined"),
-        id::INITIALIZE_STOP => Some("logged at start-up on every machine that is not joined"),
+        id::INITIALIZE_STOP
+            if event
+                .code(Role::Status)
+                .is_some_and(|code| NOT_JOINED_START.contains(&code.canonical())) =>
+        {
+            Some("logged at start-up on every machine that is not joined")
+        }
         id::API_ERROR | id::API_ERROR_ANALYTIC
             if event.value(Role::Api) != Some(GET_TOKEN_CALL) =>
         {

@@ -243,7 +243,8 @@ fn codes_in(text: &str) -> Vec<String> {
 ///
 /// Those of the writer.
 pub fn write_text(explanations: &Explanations, out: &mut dyn Write) -> io::Result<()> {
-    use crate::report::text::{field, shown};
+    use crate::report::text::field;
+    use crate::terminal::one_line as shown;
     for (number, explanation) in explanations.codes.iter().enumerate() {
         if number > 0 {
             writeln!(out)?;

@@ -5,7 +5,8 @@
 //!
 //! `input` (which files) → [`chunk`] (64 KiB slots, damage) → [`select`] (which records may be
 //! ours) → [`record`] (decoded by the evtx crate) → [`event`] → [`mod@scan`] (the only one with threads) →
-//! [`machine`] (whose event is it) → [`window`] (operations, with their [`evidence`]) →
+//! [`machine`] (whose event is it) → [`window`] (operations, with their [`evidence`]) and
+//! [`registration`] (runs) → [`state`], [`diagnosis`] and [`analysis`] (what they come to) →
 //! [`mod@report`] (one value, every format).
 //!
 //! From [`event`] on nothing reads files, clocks or the environment, and what goes wrong is a

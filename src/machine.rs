@@ -166,8 +166,8 @@ fn leave_out_duplicates(events: &mut Vec<Event>) {
 /// Puts events in their total order: by time, then channel, then record ID; within one instant on
 /// one thread what lies inside a window comes between its boundaries.
 ///
-/// Boundaries are all in the analytic channel, where record IDs tell their order; an operational
-/// event of the same instant has no such number and goes before the first stop.
+/// Boundaries are all in the analytic channel, where record IDs tell the order; an operational
+/// event of the same instant has no such number and goes between start and stop.
 fn order(events: &mut [Event]) {
     events.sort_by(by_time_channel_and_record);
     let mut from = 0;
@@ -215,48 +215,31 @@ fn order_instant(instant: &mut [Event]) {
     instant.clone_from_slice(&reordered);
 }
 
-/// The events of one thread and instant: starts, then the others, then stops. Where the record IDs
-/// say that an operation stopped before the next one started, the boundaries' channel keeps their
-/// order and the other channels' events go before the first stop.
+/// The events of one thread and instant. Within a channel record IDs tell the order; what another
+/// channel holds lies after the last start before the first stop.
 fn order_thread(instant: &[Event], places: &[usize]) -> Vec<usize> {
     let event = |place: &usize| instant.get(*place);
-    let is = |place: &usize, start: bool| {
-        event(place)
-            .and_then(Boundary::of)
-            .is_some_and(|boundary| boundary.start == start)
-    };
-    let record = |place: &&usize| event(place).map(|event| event.record_id);
-    let first_stop = places
+    let boundary = |place: &usize| event(place).and_then(Boundary::of);
+    let channel = places
         .iter()
-        .filter(|place| is(place, false))
-        .min_by_key(record);
-    let last_start = places
-        .iter()
-        .filter(|place| is(place, true))
-        .max_by_key(record);
-    let (Some(first_stop), Some(last_start)) = (first_stop, last_start) else {
-        return by_rank(places, is);
-    };
-    let channel = |place: &usize| event(place).map(|event| &event.channel);
-    if record(&last_start) < record(&first_stop) || channel(first_stop) != channel(last_start) {
-        return by_rank(places, is);
-    }
+        .find(|place| boundary(place).is_some())
+        .and_then(event)
+        .map(|event| &event.channel);
     let (mut sorted, others): (Vec<usize>, Vec<usize>) = places
         .iter()
-        .partition(|place| channel(place) == channel(first_stop));
-    let stop = sorted.iter().position(|place| place == first_stop);
-    let stop = stop.unwrap_or(sorted.len());
-    sorted.splice(stop..stop, others);
-    sorted
-}
-
-fn by_rank(places: &[usize], is: impl Fn(&usize, bool) -> bool) -> Vec<usize> {
-    let mut sorted = places.to_vec();
-    sorted.sort_by_key(|place| match (is(place, true), is(place, false)) {
-        (true, _) => 0,
-        (_, true) => 2,
-        _ => 1,
-    });
+        .partition(|place| event(place).map(|event| &event.channel) == channel);
+    let stop = sorted
+        .iter()
+        .position(|place| boundary(place).is_some_and(|boundary| !boundary.start));
+    let start = sorted
+        .iter()
+        .rposition(|place| boundary(place).is_some_and(|boundary| boundary.start));
+    let at = match (stop, start) {
+        (Some(stop), _) => stop,
+        (None, Some(start)) => start + 1,
+        (None, None) => sorted.len(),
+    };
+    sorted.splice(at..at, others);
     sorted
 }
 
@@ -288,7 +271,7 @@ const MOST_NAMES: usize = 16;
 
 /// Which computer names are one machine. Names are compared without case.
 struct Names {
-    /// Name → a name of the same machine, up to the one that stands for the machine.
+    /// Name → the name that stands for its machine.
     roots: HashMap<String, String>,
     /// The name that stands for a machine → the name its renames ended with.
     newest: HashMap<String, String>,
@@ -296,17 +279,15 @@ struct Names {
 
 impl Names {
     fn of(logs: &[Log]) -> Names {
-        let mut roots: HashMap<String, String> = HashMap::new();
-        for log in logs {
-            for decoded in &log.events {
-                let name = decoded.event.computer.to_lowercase();
-                roots.entry(name.clone()).or_insert(name);
-            }
-        }
+        let mut joined: HashMap<String, String> = HashMap::new();
         // Name → the logs in which it returns after another name.
         let mut returns: HashMap<String, BTreeSet<usize>> = HashMap::new();
         let mut chains = Vec::new();
         for (number, log) in logs.iter().enumerate() {
+            for decoded in &log.events {
+                let name = decoded.event.computer.to_lowercase();
+                joined.entry(name.clone()).or_insert(name);
+            }
             match names_in(&log.events) {
                 NamesIn::Chain(chain) => chains.push(chain),
                 NamesIn::Turns(names) => {
@@ -320,36 +301,49 @@ impl Names {
             (Some(a), Some(b)) => !a.is_disjoint(b),
             _ => false,
         };
+        // A name that was changed to several names is an image's, of which they were cloned.
+        let mut successors: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for pair in chains.iter().flat_map(|chain| chain.windows(2)) {
+            if let [before, after] = pair {
+                successors.entry(before).or_default().insert(after);
+            }
+        }
         let mut renamed: BTreeMap<String, String> = BTreeMap::new();
         for chain in &chains {
             for pair in chain.windows(2) {
                 let [before, after] = pair else { continue };
-                if take_turns(before, after) {
+                let cloned = successors
+                    .get(before.as_str())
+                    .is_some_and(|names| names.len() > 1);
+                if cloned || take_turns(before, after) {
                     continue;
                 }
                 renamed.insert(before.clone(), after.clone());
-                let (old, new) = (
-                    find(&roots, before).to_owned(),
-                    find(&roots, after).to_owned(),
-                );
+                let (old, new) = (find(&mut joined, before), find(&mut joined, after));
                 // The smaller name stands for both, whatever the order of the logs.
                 let (low, high) = if old < new { (old, new) } else { (new, old) };
-                roots.insert(high, low);
+                joined.insert(high, low);
             }
         }
+        let names: Vec<String> = joined.keys().cloned().collect();
+        let roots: HashMap<String, String> = names
+            .into_iter()
+            .map(|name| {
+                let root = find(&mut joined, &name);
+                (name, root)
+            })
+            .collect();
         let newest = renamed
             .values()
             .filter(|name| !renamed.contains_key(*name))
-            .map(|name| (find(&roots, name).to_owned(), name.clone()))
+            .filter_map(|name| Some((roots.get(name)?.clone(), name.clone())))
             .collect();
         Names { roots, newest }
     }
 
     fn root(&self, computer: &str) -> &str {
-        match self.roots.get_key_value(&computer.to_lowercase()) {
-            Some((name, _)) => find(&self.roots, name),
-            None => "",
-        }
+        let root = self.roots.get(&computer.to_lowercase());
+        root.map_or("", String::as_str)
     }
 
     fn newest(&self, root: &str) -> Option<&str> {
@@ -357,12 +351,20 @@ impl Names {
     }
 }
 
-fn find<'a>(roots: &'a HashMap<String, String>, name: &'a str) -> &'a str {
-    let mut at = name;
-    while let Some(next) = roots.get(at).filter(|next| *next != at) {
-        at = next;
+/// The name at the end of a way; the way is shortened for the next time.
+fn find(joined: &mut HashMap<String, String>, name: &str) -> String {
+    let mut way: Vec<String> = vec![name.to_owned()];
+    while let Some(next) = way.last().and_then(|at| joined.get(at)) {
+        if way.last() == Some(next) {
+            break;
+        }
+        way.push(next.clone());
     }
-    at
+    let root = way.pop().unwrap_or_default();
+    for passed in way {
+        joined.insert(passed, root.clone());
+    }
+    root
 }
 
 /// The computer names in a log, in lower case.

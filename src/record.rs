@@ -2,13 +2,15 @@
 
 use crate::chunk::{RECORD_HEADER_SIZE, RECORD_MAGIC, SMALLEST_RECORD, Span};
 use crate::event::{Data, Event, Level, Provider, guid};
-use crate::knowledge::Role;
+use crate::knowledge::{Role, event_info};
 use crate::secret;
 use chrono::{DateTime, Utc};
 use evtx::{EvtxChunk, EvtxChunkHeader, ParserSettings};
 use quick_xml::events::{BytesStart, Event as Xml};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Where a chunk's header holds the offsets of the strings in it.
 const STRING_TABLE: std::ops::Range<usize> = 128..384;
@@ -209,56 +211,79 @@ fn describe(error: &dyn std::error::Error) -> String {
     text.replace(['\r', '\n'], " ")
 }
 
+/// Where in a record's XML we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Section {
+    System,
+    /// `EventData`, or `UserData` as a forwarder may write it.
+    Payload,
+    Other,
+}
+
+impl Section {
+    fn named(name: &str) -> Section {
+        match name {
+            "System" => Section::System,
+            "EventData" | "UserData" => Section::Payload,
+            _ => Section::Other,
+        }
+    }
+}
+
 /// An event out of a record's XML; nothing if another provider wrote it.
 fn event_from_xml(xml: &str, names: &mut Names) -> Result<Option<Event>, String> {
     let mut fields = Fields::default();
     let mut reader = quick_xml::Reader::from_str(xml);
-    let mut path: Vec<String> = Vec::new();
+    let mut depth = 0_usize;
+    let mut section = Section::Other;
     let mut text = String::new();
-    let mut data: Vec<(String, String)> = Vec::new();
+    let mut data: Vec<(Arc<str>, String)> = Vec::new();
     loop {
-        match reader.read_event() {
-            Ok(Xml::Start(element)) => {
-                let name = element.local_name().as_ref().to_owned();
-                fields.attributes(&name, &element, &path);
-                if path.len() == 2 && is_payload(&path) {
-                    data.push((field_name(&name, &element), String::new()));
+        let xml = reader.read_event();
+        match xml {
+            Ok(Xml::Start(ref element) | Xml::Empty(ref element)) => {
+                let name = element.local_name();
+                let name = name.as_ref();
+                match (depth, section) {
+                    (1, _) => section = Section::named(name),
+                    (2, Section::System) => fields.start(name, element),
+                    (2, Section::Payload) => {
+                        data.push((field_name(name, element, names), String::new()));
+                    }
+                    _ => {}
                 }
-                text.clear();
-                path.push(name);
-            }
-            Ok(Xml::Empty(element)) => {
-                let name = element.local_name().as_ref().to_owned();
-                fields.attributes(&name, &element, &path);
-                if path.len() == 2 && is_payload(&path) {
-                    data.push((field_name(&name, &element), String::new()));
+                if matches!(xml, Ok(Xml::Start(_))) {
+                    depth += 1;
+                    text.clear();
                 }
             }
             Ok(Xml::Text(part)) => text.push_str(&part),
             Ok(Xml::CData(part)) => text.push_str(&part),
             Ok(Xml::GeneralRef(entity)) => push_entity(&mut text, &entity),
             Ok(Xml::End(_)) => {
-                let depth = path.len();
-                if is_payload(&path) && depth >= 3 {
+                match (depth, section) {
                     // Deeper elements of a payload are one value: the field's.
-                    if let Some((_, value)) = data.last_mut() {
-                        value.push_str(&text);
+                    (3.., Section::Payload) => {
+                        if let Some((_, value)) = data.last_mut() {
+                            value.push_str(&text);
+                        }
                     }
-                } else if path.get(1).is_some_and(|part| part == "System") && !fields.done {
-                    match depth {
-                        3 => fields.system(path.last().map_or("", |name| name), &text),
-                        // Only the first System part counts. What another provider wrote is not
-                        // read on.
-                        2 if !fields.named => {
+                    (3, Section::System) => fields.text(&text),
+                    (2, Section::System) if !fields.done => {
+                        if !fields.named {
                             return Err("the record names no provider".to_owned());
                         }
-                        2 if fields.provider.is_none() => return Ok(None),
-                        2 => fields.done = true,
-                        _ => {}
+                        // What another provider wrote is not read on.
+                        if fields.provider.is_none() {
+                            return Ok(None);
+                        }
+                        // Only the first System part counts.
+                        fields.done = true;
                     }
+                    _ => {}
                 }
                 text.clear();
-                path.pop();
+                depth = depth.saturating_sub(1);
             }
             Ok(Xml::Eof) => break,
             Ok(_) => {}
@@ -271,21 +296,23 @@ fn event_from_xml(xml: &str, names: &mut Names) -> Result<Option<Event>, String>
     fields.into_event(provider, data, names).map(Some)
 }
 
-/// Whether we are inside `Event/EventData`, or `Event/UserData` as a forwarder may write it.
-fn is_payload(path: &[String]) -> bool {
-    path.get(1)
-        .is_some_and(|part| part == "EventData" || part == "UserData")
-}
-
 /// A value's name: `<Data Name="…">`, else the element's own.
-fn field_name(element_name: &str, element: &BytesStart<'_>) -> String {
-    attribute(element, "Name").unwrap_or_else(|| element_name.to_owned())
+fn field_name(element_name: &str, element: &BytesStart<'_>, names: &mut Names) -> Arc<str> {
+    match attribute(element, "Name") {
+        Some(name) => names.get(&name),
+        None => names.get(element_name),
+    }
 }
 
-fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
+fn attribute<'e>(element: &'e BytesStart<'_>, name: &str) -> Option<Cow<'e, str>> {
     let attribute = element.try_get_attribute(name).ok()??;
-    let value = quick_xml::escape::unescape(&attribute.value).ok()?;
-    Some(value.into_owned())
+    Some(match attribute.value {
+        Cow::Borrowed(value) => quick_xml::escape::unescape(value).ok()?,
+        Cow::Owned(value) => quick_xml::escape::unescape(&value)
+            .ok()?
+            .into_owned()
+            .into(),
+    })
 }
 
 /// Resolves `&lt;`, `&#10;` and kin; an entity it does not know stays as it stands.
@@ -301,6 +328,39 @@ pub(crate) fn push_entity(text: &mut String, entity: &quick_xml::events::BytesRe
     }
 }
 
+/// An element of the System part whose text is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+enum Leaf {
+    EventId,
+    Version,
+    Level,
+    Task,
+    Opcode,
+    Keywords,
+    RecordId,
+    Channel,
+    Computer,
+    #[default]
+    Other,
+}
+
+impl Leaf {
+    fn named(name: &str) -> Leaf {
+        match name {
+            "EventID" => Leaf::EventId,
+            "Version" => Leaf::Version,
+            "Level" => Leaf::Level,
+            "Task" => Leaf::Task,
+            "Opcode" => Leaf::Opcode,
+            "Keywords" => Leaf::Keywords,
+            "EventRecordID" => Leaf::RecordId,
+            "Channel" => Leaf::Channel,
+            "Computer" => Leaf::Computer,
+            _ => Leaf::Other,
+        }
+    }
+}
+
 /// The System part of an event, as far as it was read.
 #[derive(Default)]
 struct Fields {
@@ -310,6 +370,8 @@ struct Fields {
     provider_read: bool,
     /// It names a provider.
     named: bool,
+    /// The element that is being read.
+    leaf: Leaf,
     provider: Option<Provider>,
     event_id: Option<u32>,
     version: u8,
@@ -319,7 +381,7 @@ struct Fields {
     keywords: u64,
     time: Option<DateTime<Utc>>,
     record_id: Option<u64>,
-    activity_id: Option<String>,
+    activity_id: Option<Uuid>,
     process_id: Option<u32>,
     thread_id: Option<u32>,
     channel: String,
@@ -328,11 +390,12 @@ struct Fields {
 }
 
 impl Fields {
-    fn attributes(&mut self, name: &str, element: &BytesStart<'_>, path: &[String]) {
-        let in_system = path.len() == 2 && path.get(1).is_some_and(|part| part == "System");
-        if !in_system || self.done {
+    /// An element of the System part begins.
+    fn start(&mut self, name: &str, element: &BytesStart<'_>) {
+        if self.done {
             return;
         }
+        self.leaf = Leaf::named(name);
         let get = |attribute_name| attribute(element, attribute_name);
         match name {
             "Provider" if !self.provider_read => {
@@ -351,38 +414,45 @@ impl Fields {
                     .and_then(|time| DateTime::parse_from_rfc3339(&time).ok())
                     .map(|time| time.to_utc());
             }
-            "Correlation" => self.activity_id = get("ActivityID"),
+            "Correlation" => self.activity_id = get("ActivityID").as_deref().and_then(guid),
             "Execution" => {
                 self.process_id = get("ProcessID").and_then(|id| id.parse().ok());
                 self.thread_id = get("ThreadID").and_then(|id| id.parse().ok());
             }
-            "Security" => self.user_sid = get("UserID").filter(|sid| !sid.is_empty()),
+            "Security" => {
+                let sid = get("UserID").filter(|sid| !sid.is_empty());
+                self.user_sid = sid.map(Cow::into_owned);
+            }
             _ => {}
         }
     }
 
-    fn system(&mut self, name: &str, text: &str) {
-        match name {
-            "EventID" => self.event_id = text.trim().parse().ok(),
-            "Version" => self.version = text.parse().unwrap_or(0),
-            "Level" => self.level = text.parse().unwrap_or(0),
-            "Task" => self.task = text.parse().unwrap_or(0),
-            "Opcode" => self.opcode = text.parse().unwrap_or(0),
-            "Keywords" => {
+    /// The element's text.
+    fn text(&mut self, text: &str) {
+        if self.done {
+            return;
+        }
+        match self.leaf {
+            Leaf::EventId => self.event_id = text.trim().parse().ok(),
+            Leaf::Version => self.version = text.parse().unwrap_or(0),
+            Leaf::Level => self.level = text.parse().unwrap_or(0),
+            Leaf::Task => self.task = text.parse().unwrap_or(0),
+            Leaf::Opcode => self.opcode = text.parse().unwrap_or(0),
+            Leaf::Keywords => {
                 let hex = text.trim_start_matches("0x");
                 self.keywords = u64::from_str_radix(hex, 16).unwrap_or(0);
             }
-            "EventRecordID" => self.record_id = text.parse().ok(),
-            "Channel" => self.channel = text.to_owned(),
-            "Computer" => self.computer = text.to_owned(),
-            _ => {}
+            Leaf::RecordId => self.record_id = text.parse().ok(),
+            Leaf::Channel => text.clone_into(&mut self.channel),
+            Leaf::Computer => text.clone_into(&mut self.computer),
+            Leaf::Other => {}
         }
     }
 
     fn into_event(
         self,
         provider: Provider,
-        fields: Vec<(String, String)>,
+        fields: Vec<(Arc<str>, String)>,
         names: &mut Names,
     ) -> Result<Event, String> {
         let mut event = Event {
@@ -400,16 +470,20 @@ impl Fields {
             // Process 0 is idle: exports write it where the number was lost.
             process_id: self.process_id.filter(|id| *id != 0),
             thread_id: self.thread_id,
-            activity_id: self.activity_id.as_deref().and_then(guid),
+            activity_id: self.activity_id,
             user_sid: self.user_sid.map(|sid| names.get(&sid)),
             data: Data::with_capacity(fields.len()),
+            info: None,
         };
+        event.info = event_info(provider, event.event_id);
+        let mut counts: HashMap<Arc<str>, usize> = HashMap::new();
         for (name, value) in fields {
-            let mut key = names.get(&name);
-            let mut count = 1;
+            let mut key = Arc::clone(&name);
             while event.data.contains_key(&key) {
-                count += 1;
-                key = names.get(&format!("{name}#{count}"));
+                let count = counts.entry(Arc::clone(&name)).or_insert(1);
+                *count += 1;
+                // Not interned: a hostile log has any number of them.
+                key = format!("{name}#{count}").into();
             }
             event.data.insert(key, value.into());
         }
@@ -429,7 +503,7 @@ fn mask_secrets(event: &mut Event) {
         }
     }
     for value in event.data.values_mut() {
-        if let std::borrow::Cow::Owned(masked) = secret::mask(value) {
+        if let Cow::Owned(masked) = secret::mask(value) {
             *value = masked.into();
         }
     }

@@ -327,10 +327,12 @@ fn run(events: &[Event], failures: &[bool], draft: Draft) -> Run {
             .filter(move |index| event(*index).is_some_and(|event| event.event_id == wanted))
     };
     let block = |index: usize| Some(Block::read(event(index)?.value(Role::DebugOutput)?));
+    let unfinished = matches!(outcome, RunOutcome::Failed | RunOutcome::NotPossible);
     let phase = of(id::JOIN_FAILED)
         .next()
         .and_then(|last| Phase::named(block(last)?.get("errorPhase")?))
-        .or_else(|| furthest(events, own));
+        .or_else(|| furthest(events, own))
+        .filter(|_| unfinished);
     let tenant = of(id::JOIN_FAILED)
         .find_map(|index| block(index)?.get("tenantId").map(str::to_owned))
         .or_else(|| {
@@ -456,11 +458,15 @@ fn outcome(
                 | id::AUTHENTICATION_FAILED
                 | id::AD_LOOKUP_FAILED
                 | id::SERVICE_DISCOVERY_FAILED
-                | id::DISCOVERY_FAILED
-                | id::JOIN_REQUEST_FAILED
-                | id::JOIN_RESPONSE_FAILED
                 | id::KERBEROS_FAILED,
             ) => RunOutcome::Failed,
+            // The steps decide where the summary was lost.
+            (_, step) if id::REGISTRATION_ERRORS.contains(&step) && fails(index) => {
+                RunOutcome::Failed
+            }
+            (_, id::JOIN_COMPLETED | id::POST_JOIN_COMPLETED) if outcome == RunOutcome::Silent => {
+                RunOutcome::Succeeded
+            }
             _ => outcome,
         };
     }

@@ -12,7 +12,7 @@ use crate::event::Data;
 use crate::knowledge::EventInfo;
 use crate::problem::ProblemKind;
 use crate::scan::Scan;
-use chrono::{DateTime, Timelike, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 #[cfg(feature = "cli")]
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
@@ -639,7 +639,12 @@ impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A leap second shows as nanoseconds beyond the second.
         let ticks = self.0.nanosecond() % 1_000_000_000 / 100;
-        write!(f, "{}.{ticks:07}Z", self.0.format("%Y-%m-%dT%H:%M:%S"))
+        let (year, month, day) = (self.0.year(), self.0.month(), self.0.day());
+        let (hour, minute, second) = (self.0.hour(), self.0.minute(), self.0.second());
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ticks:07}Z"
+        )
     }
 }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 pub(crate) const MASK: &str = "[masked]";
 
 /// Names that announce a secret in query strings, forms, JSON and headers.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "access_token",
     "refresh_token",
     "id_token",
@@ -16,6 +16,7 @@ const NAMES: [&str; 12] = [
     "client_secret",
     "password",
     "passwd",
+    "pwd",
     "session_key",
     "authorization",
     "bearer",
@@ -33,9 +34,22 @@ const WEB_TOKEN: usize = 20;
 pub(crate) fn mask(text: &str) -> Cow<'_, str> {
     let mut spans: Vec<(usize, usize)> = Vec::new();
     let mut at = 0;
+    // Up to here no run of base64 need be looked for again.
+    let mut searched = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let run = token_run(rest);
         let token = rest.get(..run).unwrap_or("");
+        // Standard base64 holds slashes, as a path does: only without any dot is it taken for one.
+        let base64 = match at < searched {
+            true => 0,
+            false => base64_run(rest),
+        };
+        searched = searched.max(at + base64);
+        if base64 > run && rest.get(..base64).is_some_and(is_token) {
+            spans.push((at, at + base64));
+            at += base64;
+            continue;
+        }
         if run == 0 {
             at += rest.chars().next().map_or(1, char::len_utf8);
             continue;
@@ -70,6 +84,13 @@ fn token_run(text: &str) -> usize {
         .count()
 }
 
+/// The length of the run of characters of standard base64.
+fn base64_run(text: &str) -> usize {
+    text.bytes()
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'+' | b'='))
+        .count()
+}
+
 fn is_token(run: &str) -> bool {
     if run.len() >= WEB_TOKEN && run.starts_with("eyJ") {
         return true;
@@ -84,15 +105,20 @@ fn is_token(run: &str) -> bool {
 /// Where the value stands that a name at the start of the text announces (`password=…`,
 /// `"refresh_token":"…"`, `Bearer …`). `name_end` is where the name ends.
 fn announced(text: &str, name_end: usize) -> Option<(usize, usize)> {
-    let name = text.get(..name_end)?;
-    if !NAMES.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
-        return None;
-    }
+    // A longer name may end in one: new_password, user.password.
+    let whole = text.get(..name_end)?;
+    let name = NAMES.iter().find_map(|secret| {
+        let tail = whole.get(whole.len().checked_sub(secret.len())?..)?;
+        let before = whole.get(..whole.len() - secret.len())?;
+        let apart = before.is_empty() || before.ends_with(['.', '_', '-']);
+        (apart && tail.eq_ignore_ascii_case(secret)).then_some(tail)
+    })?;
     let bearer = name.eq_ignore_ascii_case("bearer");
     let rest = text.get(name_end..)?;
-    let value = rest.trim_start_matches(['"', '\'', ' ']);
+    // JSON inside a string escapes its quotes.
+    let value = rest.trim_start_matches(['"', '\'', ' ', '\\']);
     let value = match value.strip_prefix([':', '=']) {
-        Some(value) => value.trim_start_matches(['"', '\'', ' ']),
+        Some(value) => value.trim_start_matches(['"', '\'', ' ', '\\']),
         // A name in running text announces nothing: "the password is wrong".
         None if bearer && rest.starts_with(' ') => value,
         None => return None,
@@ -103,7 +129,9 @@ fn announced(text: &str, name_end: usize) -> Option<(usize, usize)> {
         _ => value,
     };
     let end = value
-        .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '&' | ',' | ';' | '<' | '}'))
+        .find(|c: char| {
+            c.is_whitespace() || matches!(c, '"' | '\'' | '&' | ',' | ';' | '<' | '}' | '\\')
+        })
         .unwrap_or(value.len());
     // "token password: wrong." is prose; a bearer token is long.
     if end == 0 || bearer && end < WEB_TOKEN {
@@ -139,6 +167,18 @@ mod tests {
                 r#"{"access_token" : "[masked]"}"#.to_owned(),
             ),
             ("aB3".repeat(60), "[masked]".to_owned()),
+            (
+                r#"{\"password\":\"Hunter2\"}"#.to_owned(),
+                r#"{\"password\":\"[masked]\"}"#.to_owned(),
+            ),
+            (
+                "new_password=Hunter3&user.pwd=Hunter5".to_owned(),
+                "new_password=[masked]&user.pwd=[masked]".to_owned(),
+            ),
+            (
+                format!("a {} b", "aB3/xY+z".repeat(25)),
+                "a [masked] b".to_owned(),
+            ),
         ] {
             assert_eq!(mask(&text), masked);
         }

@@ -103,6 +103,7 @@ pub fn users(events: &[Event], windows: &[Window]) -> Vec<User> {
             .or_insert_with(|| User::new(name, window.prt));
         user.windows.push(number);
     }
+    let mut places: HashMap<(String, [Option<String>; 5]), usize> = HashMap::new();
     for event in events {
         let Some(request) = TokenRequest::read(event) else {
             continue;
@@ -113,11 +114,11 @@ pub fn users(events: &[Event], windows: &[Window]) -> Vec<User> {
         let user = users
             .entry(key)
             .or_insert_with_key(|(_, name, _)| User::new(name.clone(), Prt::Entra));
-        let like = user
-            .token_requests
-            .iter_mut()
-            .find(|known| known.is_like(&request));
-        match like {
+        let next = user.token_requests.len();
+        let place = *places
+            .entry((user.name.clone(), request.what()))
+            .or_insert(next);
+        match user.token_requests.get_mut(place) {
             Some(known) => known.repeat(&request),
             None => user.token_requests.push(request),
         }

@@ -56,18 +56,15 @@ impl TokenRequest {
         })
     }
 
-    /// Whether it is another request for the same thing with the same result.
-    pub(crate) fn is_like(&self, other: &TokenRequest) -> bool {
-        let what = |request: &TokenRequest| {
-            (
-                request.code,
-                request.aadsts.clone(),
-                request.client.clone(),
-                request.resource.clone(),
-                request.authority.clone(),
-            )
-        };
-        what(self) == what(other)
+    /// What requests for the same thing with the same result have in common.
+    pub(crate) fn what(&self) -> [Option<String>; 5] {
+        [
+            Some(self.code.to_string()),
+            self.aadsts.clone(),
+            self.client.clone(),
+            self.resource.clone(),
+            self.authority.clone(),
+        ]
     }
 
     /// Counts a later request for the same thing.

@@ -105,8 +105,9 @@ pub struct Window {
     pub pairing: Via,
     /// The events, in total order.
     pub members: Vec<Member>,
-    /// Events after the window, or of other processes, that carry its correlation ID.
-    pub related: Vec<usize>,
+    /// Events after the window, or of other processes, that carry its correlation ID; and the
+    /// boundaries around them.
+    pub related: Vec<Member>,
     /// How it ended.
     pub outcome: Outcome,
     /// It succeeded though something in it failed.
@@ -151,7 +152,7 @@ pub(crate) fn windows(events: &[Event]) -> Windows {
 enum Place {
     Free,
     Member(usize, Via),
-    Related(usize),
+    Related(usize, Via),
 }
 
 /// A window while its events are gathered. `from` and `to` are the first and the last index it may
@@ -364,17 +365,20 @@ fn pair_boundaries(
         let before_break = threads
             .break_after(key, start)
             .map_or(usize::MAX, |at| at - 1);
-        // What runs after a token operation shows that it is over.
-        let at = indices.partition_point(|index| *index <= start);
-        let over = indices.get(at..).into_iter().flatten().find(|index| {
-            events.get(**index).is_some_and(|event| {
-                matches!(event.event_id, id::GET_KEYS_START | id::POST_LOGON_START)
-            })
-        });
-        let before_over = over.map_or(usize::MAX, |index| index - 1);
         let latest = time(events, start) + LONGEST;
         let in_reach = events.partition_point(|event| event.time <= latest) - 1;
-        let to = before_next.min(before_break).min(before_over).min(in_reach);
+        let reach = before_next.min(before_break).min(in_reach);
+        // What runs after a token operation shows that it is over.
+        let at = indices.partition_point(|index| *index <= start);
+        let following = indices.get(at..).into_iter().flatten();
+        let over = following
+            .take_while(|index| **index <= reach)
+            .find(|index| {
+                events.get(**index).is_some_and(|event| {
+                    matches!(event.event_id, id::GET_KEYS_START | id::POST_LOGON_START)
+                })
+            });
+        let to = over.map_or(reach, |index| index - 1);
         draft(boundary, Some(start), None, start, to);
     }
 }
@@ -409,6 +413,14 @@ fn claim_by_thread(drafts: &[Draft], threads: &Threads, places: &mut [Place]) {
             }
             if let (Some(number), Some(place)) = (open.last(), places.get_mut(index)) {
                 *place = Place::Member(*number, key.via());
+            }
+        }
+    }
+    // Operations may cross on a thread: each keeps its own boundaries.
+    for (number, draft) in drafts.iter().enumerate() {
+        for boundary in [draft.start, draft.stop].into_iter().flatten() {
+            if let (Some(place), Some(key)) = (places.get_mut(boundary), draft.thread) {
+                *place = Place::Member(number, key.via());
             }
         }
     }
@@ -475,7 +487,7 @@ fn place_by_id(
         return Some(Place::Member(number, Via::Correlation));
     }
     let last = numbers.get(ended.checked_sub(1)?)?;
-    Some(Place::Related(*last))
+    Some(Place::Related(*last, Via::Correlation))
 }
 
 /// How many of the windows, sorted by their end, end before an event.
@@ -529,7 +541,7 @@ fn relate_keys(
                     let (start, number) = (*start, *number);
                     for end in [start, index] {
                         if let Some(place) = places.get_mut(end) {
-                            *place = Place::Related(number);
+                            *place = Place::Related(number, Via::Thread);
                         }
                     }
                     open = None;
@@ -779,14 +791,14 @@ fn relate_broker_events(events: &[Event], drafts: &[Draft], places: &mut [Place]
             .chain(texts.flat_map(correlation_ids_in))
             .find_map(|id| by_id.get(&id));
         if let (Some(number), Some(place)) = (number, places.get_mut(index)) {
-            *place = Place::Related(*number);
+            *place = Place::Related(*number, Via::Correlation);
         }
     }
 }
 
 fn finish(events: &[Event], drafts: Vec<Draft>, threads: &Threads, places: &[Place]) -> Windows {
     let mut members: Vec<Vec<Member>> = vec![Vec::new(); drafts.len()];
-    let mut related: Vec<Vec<usize>> = vec![Vec::new(); drafts.len()];
+    let mut related: Vec<Vec<Member>> = vec![Vec::new(); drafts.len()];
     let mut failures = vec![false; events.len()];
     let mut housekeeping = vec![None; events.len()];
     for (index, (event, place)) in events.iter().zip(places).enumerate() {
@@ -809,12 +821,19 @@ fn finish(events: &[Event], drafts: Vec<Draft>, threads: &Threads, places: &[Pla
                     members.push(Member { event: index, via });
                 }
             }
-            Place::Related(number) => {
+            Place::Related(number, via) => {
                 if let Some(related) = related.get_mut(number) {
-                    related.push(index);
+                    related.push(Member { event: index, via });
                 }
             }
             Place::Free => {}
+        }
+    }
+    // A stop whose status is not 0 failed, whatever its severity bit says.
+    for stop in drafts.iter().filter_map(|draft| draft.stop) {
+        let status = events.get(stop).and_then(|event| event.code(Role::Status));
+        if let Some(failure) = failures.get_mut(stop) {
+            *failure |= status.is_some_and(|status| status.0 != 0);
         }
     }
     let mut windows: Vec<Window> = drafts
@@ -838,7 +857,7 @@ fn window(
     failures: &[bool],
     draft: Draft,
     members: Vec<Member>,
-    related: Vec<usize>,
+    related: Vec<Member>,
 ) -> Option<Window> {
     let inferred = draft.start.is_none() && draft.stop.is_none();
     let edge = |boundary: Option<usize>| match boundary {

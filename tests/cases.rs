@@ -135,6 +135,7 @@ macro_rules! tables {
 
 tables! {
     decisive "decisive.txt"
+    diagnosis "diagnosis.txt"
     enterprise "enterprise.txt"
     events "events.txt"
     first_failure "first-failure.txt"
@@ -147,4 +148,25 @@ tables! {
     registration "registration.txt"
     states "states.txt"
     subcodes "subcodes.txt"
+    tokens "tokens.txt"
+}
+
+#[test]
+fn every_cause_stands_in_a_table() {
+    let causes: toml::Table = toml::from_str(include_str!("../src/knowledge/causes.toml")).unwrap();
+    let mut pinned = std::collections::BTreeSet::new();
+    for file in ["diagnosis.txt", "tokens.txt"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        for case in cases(&text) {
+            let rules = case
+                .expected
+                .iter()
+                .filter(|(path, _)| path.ends_with("diagnosis.rule"));
+            pinned.extend(rules.map(|(_, rule)| (*rule).to_owned()));
+        }
+    }
+    for cause in causes.keys() {
+        assert!(pinned.contains(cause), "{cause}");
+    }
 }

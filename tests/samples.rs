@@ -57,7 +57,7 @@ const PROMISES: &[Promise] = &[
              | status 0x00000000 [1007] | run r1 time",
         ],
         runs: &[
-            "automatic succeeded auth | process 6104 | first 305 0xcaa90017 \
+            "automatic succeeded | process 6104 | first 305 0xcaa90017 \
              | adal 0xcaa90017 5b90e3d7-14fa-4c26-9e08-b7d2a6c1f350 | attempts fed auth, -",
         ],
         other_failures: &[],

@@ -213,7 +213,7 @@ fn window_report<'a>(
         related: window
             .related
             .iter()
-            .filter_map(|&index| event_report(machine, analysis, index, Some(Via::Correlation)))
+            .filter_map(|member| event_report(machine, analysis, member.event, Some(member.via)))
             .collect(),
         registrations: links(analysis.links_of_windows.get(number), |link| {
             run_id(link.run)

@@ -27,6 +27,10 @@ impl Formatter for Escaping<'_> {
         out: &mut W,
         text: &str,
     ) -> io::Result<()> {
+        // Controls below 0x20 never get here: JSON escapes them itself.
+        if text.bytes().all(|b| b.is_ascii() && b != 0x7f) {
+            return out.write_all(text.as_bytes());
+        }
         let mut rest = text;
         while let Some(at) = rest.find(is_unsafe) {
             let (safe, from) = rest.split_at(at);

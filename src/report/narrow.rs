@@ -2,6 +2,7 @@
 
 use super::{MachineReport, OutcomeName, Report, RunOutcomeName, Time, WindowReport};
 use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::HashSet;
 
 /// What to keep of a report.
 #[derive(Clone, Debug, Default)]
@@ -27,15 +28,19 @@ impl Report<'_> {
     /// Keeps whole windows and runs that overlap; the totals count what is kept. Registration runs
     /// are the device's, and every user's.
     pub fn narrow(&mut self, narrow: &Narrow) {
-        for machine in &mut self.machines {
-            machine_narrow(machine, narrow);
-        }
-        let is_left = |machine: &MachineReport<'_>| {
-            !machine.windows.is_empty()
+        let (mut left, problems) = (Vec::new(), &mut self.problems);
+        for mut machine in std::mem::take(&mut self.machines) {
+            machine_narrow(&mut machine, narrow);
+            let is_left = !machine.windows.is_empty()
                 || !machine.registrations.is_empty()
-                || !machine.other_events.is_empty()
-        };
-        self.machines.retain(is_left);
+                || !machine.other_events.is_empty();
+            match is_left {
+                true => left.push(machine),
+                // What could not be read is told all the same.
+                false => problems.append(&mut machine.problems),
+            }
+        }
+        self.machines = left;
         let windows = || self.machines.iter().flat_map(|machine| &machine.windows);
         let runs = || {
             self.machines
@@ -69,10 +74,10 @@ fn machine_narrow(machine: &mut MachineReport<'_>, narrow: &Narrow) {
     if let Some(wanted) = &narrow.user {
         let is_wanted = |name: &str| name.eq_ignore_ascii_case(wanted);
         machine.users.retain(|user| is_wanted(user.user));
-        let users = &machine.users;
+        let windows = machine.users.iter().flat_map(|user| &user.windows);
+        let of_user: HashSet<&str> = windows.map(String::as_str).collect();
         machine.windows.retain(|window| {
-            users.iter().any(|user| user.windows.contains(&window.id))
-                || window.user_sid.is_some_and(is_wanted)
+            of_user.contains(window.id.as_str()) || window.user_sid.is_some_and(is_wanted)
         });
         // The other events are of the system's account, or of another user's broker.
         machine.other_events.clear();
@@ -90,4 +95,24 @@ fn machine_narrow(machine: &mut MachineReport<'_>, narrow: &Narrow) {
     machine
         .other_failures
         .retain(|failure| narrow.keeps(failure.time, failure.time));
+    // Nothing names what was left out.
+    let windows: HashSet<String> = machine.windows.iter().map(|of| of.id.clone()).collect();
+    let runs: HashSet<String> = machine
+        .registrations
+        .iter()
+        .map(|of| of.id.clone())
+        .collect();
+    for user in &mut machine.users {
+        user.windows.retain(|id| windows.contains(id));
+    }
+    for window in &mut machine.windows {
+        window.registrations.retain(|link| runs.contains(&link.id));
+    }
+    for run in &mut machine.registrations {
+        run.windows.retain(|link| windows.contains(&link.id));
+    }
+    let of = &mut machine.diagnosis.of;
+    *of = of
+        .take()
+        .filter(|id| windows.contains(id) || runs.contains(id));
 }

@@ -12,7 +12,6 @@ use super::{
 use crate::code::Code;
 use crate::knowledge::Role;
 use crate::terminal::one_line;
-pub(crate) use crate::terminal::one_line as shown;
 use chrono::TimeDelta;
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -23,7 +22,7 @@ const REFRESH_AFTER: TimeDelta = TimeDelta::hours(4);
 /// Columns of the text.
 const WIDTH: usize = 80;
 /// Where the values of the answer stand.
-pub(super) const VALUES: usize = 23;
+const VALUES: usize = 23;
 
 /// What to show beside the answer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,16 +84,23 @@ fn overview(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
-/// What an engineer on a call wants to know first.
+/// What an engineer on a call wants to know first: the failure that the machine's state is about,
+/// or the newest that was made up for.
 fn answer(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     let name = one_line(machine.name);
-    let failing = newest(machine, |window| window.outcome == OutcomeName::Failed);
-    if let Some(window) = failing {
-        return window_answer(machine, window, &name, out);
+    let is_of = |id: &str| machine.diagnosis.of.as_deref() == Some(id);
+    let failed = |window: &WindowReport<'_>| window.outcome == OutcomeName::Failed;
+    if let Some(run) = machine.registrations.iter().find(|run| is_of(&run.id))
+        && run.outcome == RunOutcomeName::Failed
+    {
+        return run_answer(machine, run, &name, out);
     }
-    let failed_run = newest_failed_run(machine);
-    match failed_run.filter(|_| machine.diagnosis.registration == StateName::Failing) {
-        Some(run) => run_answer(machine, run, &name, out),
+    let window = machine
+        .windows
+        .iter()
+        .find(|window| is_of(&window.id) && failed(window));
+    match window.or_else(|| newest(machine, failed)) {
+        Some(window) => window_answer(machine, window, &name, out),
         None => healthy(machine, &name, out),
     }
 }
@@ -110,8 +116,16 @@ fn window_answer(
     name: &str,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let at = stamp(window.end.time);
-    writeln!(out, "{name}: {} FAILED at {at}", operation(window))?;
+    let headline = match success_after(machine, window) {
+        Some(later) => format!(
+            "{} failed at {}, and succeeded at {}",
+            operation(window),
+            stamp(window.end.time),
+            stamp(later.end.time)
+        ),
+        None => format!("{} FAILED at {}", operation(window), stamp(window.end.time)),
+    };
+    wrapped(&format!("{name}: "), &headline, out)?;
     also_known_as(machine, out)?;
     meaning(window.diagnosis.as_ref(), out)?;
     first_failure(window.first_failure.as_ref(), out)?;
@@ -128,22 +142,6 @@ fn window_answer(
             let text = format!("{} {why}: {}", run.id, run_words(run));
             field("Registration", &text, out)?;
         }
-    }
-    // Another user's success says nothing of this one.
-    let strand = machine
-        .users
-        .iter()
-        .find(|user| user.windows.contains(&window.id));
-    let later = strand.and_then(|user| {
-        newest(machine, |later| {
-            later.outcome == OutcomeName::Succeeded
-                && later.end.time > window.end.time
-                && user.windows.contains(&later.id)
-        })
-    });
-    if let Some(later) = later {
-        let text = format!("{} succeeded at {}", later.id, stamp(later.end.time));
-        field("Since then", &text, out)?;
     }
     if window.prt == PrtName::Enterprise {
         last_success(machine, out)?;
@@ -271,14 +269,28 @@ fn trace_id(server: &ServerReport<'_>) -> Option<String> {
     (!id.is_empty()).then_some(id)
 }
 
+/// The newest success after a window. Another user's success says nothing of this one.
+fn success_after<'r, 'a>(
+    machine: &'r MachineReport<'a>,
+    window: &WindowReport<'a>,
+) -> Option<&'r WindowReport<'a>> {
+    let mut users = machine.users.iter();
+    let user = users.find(|user| user.windows.contains(&window.id))?;
+    newest(machine, |later| {
+        later.outcome == OutcomeName::Succeeded
+            && later.end.time > window.end.time
+            && user.windows.contains(&later.id)
+    })
+}
+
 fn run_answer(
     machine: &MachineReport<'_>,
     run: &RunReport<'_>,
     name: &str,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let at = stamp(run.end);
-    writeln!(out, "{name}: device registration FAILED at {at}")?;
+    let headline = format!("device registration FAILED at {}", stamp(run.end));
+    wrapped(&format!("{name}: "), &headline, out)?;
     also_known_as(machine, out)?;
     meaning(run.diagnosis.as_ref(), out)?;
     first_failure(run.first_failure.as_ref(), out)?;
@@ -485,15 +497,36 @@ fn newest<'r, 'a>(
 }
 
 fn healthy(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::Result<()> {
-    let events: u64 = machine.logs.iter().map(|log| log.events).sum();
-    let windows = counted(machine.windows.len() as u64, "PRT window");
-    match machine.windows.len() {
-        0 => {
-            let events = counted(events, "event");
-            writeln!(out, "{name}: no PRT acquisition or refresh in its {events}")?;
+    let count = |holds: &dyn Fn(&WindowReport<'_>) -> bool| {
+        machine
+            .windows
+            .iter()
+            .filter(|window| holds(window))
+            .count() as u64
+    };
+    let headline = match machine.windows.len() {
+        0 => "no PRT acquisition or refresh in its events".to_owned(),
+        _ => {
+            let mut text = counted(machine.windows.len() as u64, "PRT window");
+            for (count, word) in [
+                (
+                    count(&|window| window.outcome == OutcomeName::Succeeded),
+                    "succeeded",
+                ),
+                (count(&|window| window.recovered), "after a failing step"),
+                (
+                    count(&|window| window.outcome == OutcomeName::Incomplete),
+                    "incomplete",
+                ),
+            ] {
+                if count > 0 {
+                    text.push_str(&format!(", {count} {word}"));
+                }
+            }
+            text
         }
-        _ => writeln!(out, "{name}: no failure in {windows}")?,
-    }
+    };
+    wrapped(&format!("{name}: "), &headline, out)?;
     also_known_as(machine, out)?;
     if let Some(summary) = machine.diagnosis.summary {
         field("What it means", &one_line(summary), out)?;
@@ -535,7 +568,10 @@ fn token_requests(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Resul
         text.push_str(&format!(", last {}", stamp(request.last)));
         field(label, &text, out)?;
     }
-    Ok(())
+    match requests.len().checked_sub(SHOWN) {
+        Some(more @ 1..) => field("", &format!("and {more} more"), out),
+        _ => Ok(()),
+    }
 }
 
 fn last_success(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -839,27 +875,44 @@ fn other_failures(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Resul
     writeln!(out)
 }
 
-fn problems(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+/// What could not be read, by file; slots that follow one another are told once.
+pub(super) fn problems(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let of_machines = report.machines.iter().flat_map(|machine| &machine.problems);
     let all: Vec<&ProblemReport<'_>> = of_machines.chain(&report.problems).collect();
     if all.is_empty() {
         return Ok(());
     }
     writeln!(out, "Problems: {}", all.len())?;
-    for problem in all {
-        let at = problem
-            .offset
-            .map_or(String::new(), |offset| format!(" at byte {offset}"));
-        let lost = match problem.lost_bytes {
-            0 => String::new(),
-            bytes => format!(" ({} lost)", counted(bytes, "byte")),
+    let mut path = None;
+    let mut left = all.iter().peekable();
+    while let Some(problem) = left.next() {
+        if path.replace(problem.path) != Some(problem.path) {
+            writeln!(out, "  {}", one_line(problem.path))?;
+        }
+        // Like problems one after the other are one stretch.
+        let mut count = 1;
+        let mut lost = problem.lost_bytes;
+        while let Some(next) = left.next_if(|next| {
+            let end = problem.offset.map(|offset| offset + lost);
+            lost > 0
+                && (next.path, next.kind, next.detail, next.offset)
+                    == (problem.path, problem.kind, problem.detail, end)
+        }) {
+            count += 1;
+            lost += next.lost_bytes;
+        }
+        let mut text = one_line(problem.detail).into_owned();
+        if count > 1 {
+            text.push_str(&format!(" ({count} times in a row)"));
+        }
+        if lost > 0 {
+            text.push_str(&format!(" ({} lost)", counted(lost, "byte")));
+        }
+        let lead = match problem.offset {
+            Some(offset) => format!("    byte {offset}: "),
+            None => "    ".to_owned(),
         };
-        let text = format!(
-            "{}{at}: {}{lost}",
-            one_line(problem.path),
-            one_line(problem.detail)
-        );
-        wrapped("  ", &text, out)?;
+        wrapped(&lead, &text, out)?;
     }
     writeln!(out)
 }
