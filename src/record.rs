@@ -56,21 +56,69 @@ pub fn decode(
     records: &[Span],
     names: &mut Names,
 ) -> (Vec<Decoded>, Vec<Undecodable>) {
+    let untouched = slot.to_vec();
+    let Some(mut header) = cover(slot, records) else {
+        let failed = records.iter().map(|record| unreached(record, None));
+        return (Vec::new(), failed.collect());
+    };
+    let mut found = parse(slot, &header, records, names);
+    // A record whose values or template run over what was covered may come out as another
+    // provider's, or not at all. No sound one does: those are asked again in the untouched chunk.
+    let doubtful: Vec<Span> = records
+        .iter()
+        .filter(|record| !matches!(found.get(&record.start), Some(Ok(Some(_)))))
+        .copied()
+        .collect();
+    let ends =
+        std::iter::once(crate::chunk::CHUNK_HEADER_SIZE).chain(records.iter().map(|r| r.end));
+    let anything_covered = records
+        .iter()
+        .zip(ends)
+        .any(|(record, end)| record.start != end);
+    if anything_covered && !doubtful.is_empty() {
+        let absent = |id: &u64| memchr::memmem::find(&untouched, &id.to_le_bytes()).is_none();
+        let stop = (0..=u64::MAX).rev().find(absent);
+        header.last_event_record_id = stop.unwrap_or(u64::MAX);
+        let again = parse(&untouched, &header, &doubtful, names);
+        found.extend(again.into_iter().filter(|(_, result)| result.is_ok()));
+    }
     let mut events = Vec::new();
     let mut failed = Vec::new();
-    let header = cover(slot, records);
-    let mut left: HashMap<usize, Span> = records.iter().map(|r| (r.start, *r)).collect();
+    for record in records {
+        match found.remove(&record.start) {
+            Some(Ok(Some(event))) => events.push(Decoded {
+                event,
+                number: record.number,
+            }),
+            Some(Ok(None)) => {}
+            Some(Err(detail)) => failed.push(unreached(record, Some(detail))),
+            None => failed.push(unreached(record, None)),
+        }
+    }
+    (events, failed)
+}
+
+fn unreached(record: &Span, detail: Option<String>) -> Undecodable {
+    Undecodable {
+        span: *record,
+        detail: detail.unwrap_or_else(|| "not reached by the parser".to_owned()),
+    }
+}
+
+/// What the evtx crate makes of these records, by their offset.
+fn parse(
+    slot: &[u8],
+    header: &EvtxChunkHeader,
+    records: &[Span],
+    names: &mut Names,
+) -> HashMap<usize, Result<Option<Event>, String>> {
+    let mut found = HashMap::new();
     let mut errors: HashMap<u64, String> = HashMap::new();
     let mut general_error = None;
-
     let settings = Arc::new(ParserSettings::new().indent(false));
-    let parsed = header
-        .as_ref()
-        .map(|header| EvtxChunk::new(slot, header, settings));
-    match parsed {
-        None => {}
-        Some(Err(error)) => general_error = Some(describe(&error)),
-        Some(Ok(mut parsed)) => {
+    match EvtxChunk::new(slot, header, settings) {
+        Err(error) => general_error = Some(describe(&error)),
+        Ok(mut parsed) => {
             for record in parsed.iter() {
                 let record = match record {
                     Ok(record) => record,
@@ -84,37 +132,27 @@ pub fn decode(
                     }
                 };
                 let start = record.binxml_offset as usize - RECORD_HEADER_SIZE;
-                let Some(span) = left.get(&start).copied() else {
+                let wanted = records.binary_search_by_key(&start, |record| record.start);
+                if wanted.is_err() {
                     continue;
-                };
-                match record.into_xml() {
-                    Err(error) => {
-                        errors.insert(span.number, describe(&error));
-                    }
-                    Ok(xml) => {
-                        left.remove(&start);
-                        match event_from_xml(&xml.data, names) {
-                            Ok(Some(event)) => events.push(Decoded {
-                                event,
-                                number: span.number,
-                            }),
-                            Ok(None) => {}
-                            Err(detail) => failed.push(Undecodable { span, detail }),
-                        }
-                    }
                 }
+                let event = match record.into_xml() {
+                    Err(error) => Err(describe(&error)),
+                    Ok(xml) => event_from_xml(&xml.data, names),
+                };
+                found.insert(start, event);
             }
         }
     }
-    failed.extend(left.into_values().map(|span| {
-        let detail = errors.get(&span.number).or(general_error.as_ref());
-        Undecodable {
-            span,
-            detail: detail.map_or_else(|| "not reached by the parser".to_owned(), String::clone),
+    for record in records {
+        let error = errors.get(&record.number).or(general_error.as_ref());
+        if let Some(error) = error {
+            found
+                .entry(record.start)
+                .or_insert_with(|| Err(error.clone()));
         }
-    }));
-    failed.sort_by_key(|undecodable| undecodable.span.start);
-    (events, failed)
+    }
+    found
 }
 
 /// Covers everything in a chunk but these records with empty ones, and returns the chunk's header
@@ -131,31 +169,24 @@ pub fn cover(slot: &mut [u8], records: &[Span]) -> Option<EvtxChunkHeader> {
     }
     let mut header = EvtxChunkHeader::from_bytes(slot).ok()?;
     let mut at = crate::chunk::CHUNK_HEADER_SIZE;
-    let mut before: Option<Span> = None;
     for record in records {
         let gap = record.start.checked_sub(at)?;
-        match before {
-            _ if gap == 0 => {}
-            // Too small for a record of its own: the record before grows over it.
-            Some(before) if gap < SMALLEST_RECORD => {
-                let size = (record.start - before.start) as u32;
-                put(slot, before.start + 4, &size.to_le_bytes());
-            }
-            // Nothing fits before the first record: the parser finds it by itself.
-            None if gap < SMALLEST_RECORD => {}
-            _ => {
-                put(slot, at, RECORD_MAGIC);
-                put(slot, at + 4, &(gap as u32).to_le_bytes());
-                // A lone end-of-stream token.
-                put(slot, at + RECORD_HEADER_SIZE, &[0]);
-            }
+        // Where no record fits the parser finds the next one by itself.
+        if gap >= SMALLEST_RECORD {
+            put(slot, at, RECORD_MAGIC);
+            put(slot, at + 4, &(gap as u32).to_le_bytes());
+            // A number that ends nothing, a time that is one, and a lone end-of-stream token.
+            put(slot, at + 8, &[0; RECORD_HEADER_SIZE - 8 + 1]);
         }
         at = record.end;
-        before = Some(*record);
     }
     header.free_space_offset = at as u32;
+    // What the parser searches for the next record where it finds none.
+    header.first_event_record_id = 0;
+    header.last_event_record_data_offset = at as u32;
     // The parser stops at this ID; the free space alone says where the records end.
-    header.last_event_record_id = u64::MAX;
+    let unused = |id: &u64| records.iter().all(|record| record.number != *id);
+    header.last_event_record_id = (0..=u64::MAX).rev().find(unused)?;
     Some(header)
 }
 
@@ -335,6 +366,8 @@ impl Leaf {
 struct Fields {
     /// The end of the System part was read.
     done: bool,
+    /// A Provider was read: only the first counts.
+    provider_read: bool,
     /// It names a provider.
     named: bool,
     /// The element that is being read.
@@ -365,7 +398,8 @@ impl Fields {
         self.leaf = Leaf::named(name);
         let get = |attribute_name| attribute(element, attribute_name);
         match name {
-            "Provider" => {
+            "Provider" if !self.provider_read => {
+                self.provider_read = true;
                 let name = get("Name").filter(|name| !name.is_empty());
                 let id = get("Guid").as_deref().and_then(guid);
                 self.named = name.is_some() || id.is_some();

@@ -41,6 +41,7 @@ mod value {
     pub(super) const UNICODE: u8 = 0x01;
     pub(super) const ANSI: u8 = 0x02;
     pub(super) const SID: u8 = 0x13;
+    pub(super) const BIN_XML: u8 = 0x21;
 }
 
 /// The names of the providers whose records are wanted.
@@ -75,7 +76,8 @@ impl Names {
                 let empty = name.first_chunk().is_none_or(|unit| *unit == [0, 0]);
                 (empty, &self.utf16)
             }
-            value::ANSI => (name.first().is_none_or(|byte| *byte == 0), &self.ansi),
+            // The evtx crate drops NULs wherever they stand in an ANSI text.
+            value::ANSI if !name.contains(&0) => (name.is_empty(), &self.ansi),
             _ => return None,
         };
         (!empty).then(|| names.iter().any(|wanted| name.starts_with(wanted)))
@@ -103,13 +105,26 @@ enum Named {
     Elsewhere,
 }
 
+/// What a template says of its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Template {
+    named: Named,
+    /// The System part uses values up to this one, not including it.
+    values_of_system: u16,
+}
+
+const ELSEWHERE: Template = Template {
+    named: Named::Elsewhere,
+    values_of_system: 0,
+};
+
 /// The templates of a chunk that were looked at.
 struct Templates<'a> {
     chunk: &'a [u8],
     names: &'a Names,
     /// By the offset of their definition. Two offsets may share a place: the one looked at last
     /// has it.
-    places: [(u32, Named); PLACES],
+    places: [(u32, Template); PLACES],
 }
 
 /// More than the templates of nearly every chunk.
@@ -121,19 +136,19 @@ impl<'a> Templates<'a> {
             chunk,
             names,
             // No definition stands at offset 0, where the chunk's header is.
-            places: [(0, Named::Elsewhere); PLACES],
+            places: [(0, ELSEWHERE); PLACES],
         }
     }
 
-    fn look_up(&mut self, offset: u32) -> Named {
+    fn look_up(&mut self, offset: u32) -> Template {
         // Definitions stand at any offset; the odd multiplier spreads them over the places.
         let hash = (offset.wrapping_mul(0x9e37_79b1) >> 26) as usize;
         let Some(place) = self.places.get_mut(hash % PLACES) else {
-            return Named::Elsewhere;
+            return ELSEWHERE;
         };
         if place.0 != offset {
-            let named = named_in(self.chunk, offset as usize, self.names);
-            *place = (offset, named.unwrap_or(Named::Elsewhere));
+            let template = template_at(self.chunk, offset as usize, self.names);
+            *place = (offset, template.unwrap_or(ELSEWHERE));
         }
         place.1
     }
@@ -150,11 +165,10 @@ impl<'a> Templates<'a> {
         // The token, a version and the template's ID.
         let definition = u32_at(chunk, token + 6)?;
         let mut values = token + 10;
-        let value = match self.look_up(definition) {
-            Named::Foreign => return Some(false),
-            Named::Elsewhere => return None,
-            Named::Value(value) => usize::from(value),
-        };
+        let template = self.look_up(definition);
+        if template.named == Named::Elsewhere {
+            return None;
+        }
         if definition as usize == values {
             let size = u32_at(chunk, values + DEFINITION_HEADER_SIZE - 4)? as usize;
             values = values
@@ -162,10 +176,25 @@ impl<'a> Templates<'a> {
                 .checked_add(size)?;
         }
         let count = u32_at(chunk, values)? as usize;
-        if value >= count || count > chunk.len() {
+        if count > chunk.len() {
             return None;
         }
         let descriptors = chunk.get(values + 4..values + 4 + count * 4)?;
+        // A fragment in the System part could bring another Provider along.
+        let in_system = descriptors
+            .chunks_exact(4)
+            .take(usize::from(template.values_of_system));
+        if in_system
+            .into_iter()
+            .any(|d| d.get(2) == Some(&value::BIN_XML))
+        {
+            return None;
+        }
+        let value = match template.named {
+            Named::Value(value) if usize::from(value) < count => usize::from(value),
+            Named::Foreign => return Some(false),
+            _ => return None,
+        };
         let mut at = values + 4 + count * 4;
         let mut descriptors = descriptors.chunks_exact(4);
         for descriptor in descriptors.by_ref().take(value) {
@@ -217,30 +246,36 @@ const FIXED_SIZE: [u8; 0x22] = [
 
 /// Where a template names the provider: in the attribute `Name` of `Event/System/Provider`. Nothing
 /// if anything about it is unusual, so that the values could make another document of it.
-fn named_in(chunk: &[u8], offset: usize, names: &Names) -> Option<Named> {
+fn template_at(chunk: &[u8], offset: usize, names: &Names) -> Option<Template> {
     let size = u32_at(chunk, offset.checked_add(DEFINITION_HEADER_SIZE - 4)?)? as usize;
     let start = offset + DEFINITION_HEADER_SIZE;
     let mut tokens = Tokens {
         chunk,
         at: start,
         end: start.checked_add(size)?.min(chunk.len()),
+        values: 0,
     };
     if tokens.peek()? == token::FRAGMENT_HEADER {
         tokens.at += 4;
     }
     // <Event xmlns="…"><System>. Where a value that Event depends on is null there is no event at
     // all; System must be there, or what a value holds could stand in for it.
-    tokens.open(None)?;
+    tokens.open("Event")?;
     tokens.literal_attributes()?;
-    if tokens.open(Some("System"))? != NO_DEPENDENCY {
+    if tokens.open("System")? != (true, NO_DEPENDENCY) {
         return None;
     }
     tokens.literal_attributes()?;
     // <Provider Name="…" Guid="…"/>, always the first in it.
-    tokens.open(Some("Provider"))?;
+    if tokens.open("Provider")? != (true, NO_DEPENDENCY) {
+        return None;
+    }
     let named = tokens.provider_name(names)?;
     tokens.rest_of_system()?;
-    Some(named)
+    Some(Template {
+        named,
+        values_of_system: tokens.values,
+    })
 }
 
 /// A cursor over the tokens of a template's body.
@@ -248,6 +283,8 @@ struct Tokens<'a> {
     chunk: &'a [u8],
     at: usize,
     end: usize,
+    /// The values seen go up to this one, not including it.
+    values: u16,
 }
 
 impl Tokens<'_> {
@@ -264,9 +301,9 @@ impl Tokens<'_> {
         Some(token & !token::MORE)
     }
 
-    /// An element's start, with this name if one is asked for; returns the value that the element
+    /// An element's start; returns whether it has this name, and the value that the element
     /// depends on.
-    fn open(&mut self, name: Option<&str>) -> Option<u16> {
+    fn open(&mut self, name: &str) -> Option<(bool, u16)> {
         let has_attributes = self.peek()? & token::MORE != 0;
         if self.next()? != token::OPEN_START {
             return None;
@@ -278,11 +315,13 @@ impl Tokens<'_> {
         if has_attributes {
             self.at += 4;
         }
-        is_named.then_some(dependency)
+        Some((is_named, dependency))
     }
 
-    /// Reads a reference to a name and says whether it is the one asked for.
-    fn name(&mut self, name: Option<&str>) -> Option<bool> {
+    /// Reads a reference to a name and says whether it is the one asked for; nothing if it is no
+    /// plain word. The evtx crate ends names at a NUL and writes them into the XML as they stand,
+    /// so that other ones could hold elements.
+    fn name(&mut self, name: &str) -> Option<bool> {
         let offset = u32_at(self.chunk, self.at)? as usize;
         self.at += 4;
         let length = usize::from(u16_at(self.chunk, offset.checked_add(NAME_LINK_SIZE)?)?);
@@ -296,7 +335,9 @@ impl Tokens<'_> {
             [low, high] => u16::from_le_bytes([*low, *high]),
             _ => 0,
         });
-        Some(name.is_none_or(|name| name.encode_utf16().eq(units)))
+        let is_plain = |unit| u8::try_from(unit).is_ok_and(|c| c.is_ascii_alphanumeric());
+        let plain = length > 0 && units.clone().all(is_plain);
+        plain.then(|| name.encode_utf16().eq(units))
     }
 
     /// Attributes with literal values only, up to the end of an element's start.
@@ -304,7 +345,7 @@ impl Tokens<'_> {
         loop {
             match self.next()? {
                 token::ATTRIBUTE => {
-                    self.name(None)?;
+                    self.name("")?;
                 }
                 token::VALUE => {
                     self.literal()?;
@@ -326,22 +367,28 @@ impl Tokens<'_> {
         self.chunk.get(start..self.at)
     }
 
+    /// The value that is put in here.
+    fn substitution(&mut self) -> Option<u16> {
+        let value = u16_at(self.chunk, self.at)?;
+        self.at += 3;
+        self.values = self.values.max(value.checked_add(1)?);
+        Some(value)
+    }
+
     /// The attributes of the Provider element, up to its end.
     fn provider_name(&mut self, names: &Names) -> Option<Named> {
         let mut named = None;
         loop {
             match self.next()? {
                 token::ATTRIBUTE => {
-                    let is_name = self.name(Some("Name"))?;
+                    let is_name = self.name("Name")?;
                     let value = match self.next()? {
                         token::VALUE => match names.may_hold(value::UNICODE, self.literal()?)? {
                             true => Named::Elsewhere,
                             false => Named::Foreign,
                         },
                         token::SUBSTITUTION | token::OPTIONAL_SUBSTITUTION => {
-                            let value = u16_at(self.chunk, self.at)?;
-                            self.at += 3;
-                            Named::Value(value)
+                            Named::Value(self.substitution()?)
                         }
                         _ => return None,
                     };
@@ -365,7 +412,9 @@ impl Tokens<'_> {
             match self.next()? {
                 token::OPEN_START => {
                     self.at -= 1;
-                    self.open(None)?;
+                    if self.open("Provider")?.0 {
+                        return None;
+                    }
                     depth += 1;
                 }
                 token::CLOSE_START => {}
@@ -373,12 +422,14 @@ impl Tokens<'_> {
                 token::CLOSE_ELEMENT if depth == 0 => return Some(()),
                 token::CLOSE_ELEMENT => depth -= 1,
                 token::ATTRIBUTE => {
-                    self.name(None)?;
+                    self.name("")?;
                 }
                 token::VALUE => {
                     self.literal()?;
                 }
-                token::SUBSTITUTION | token::OPTIONAL_SUBSTITUTION if depth > 0 => self.at += 3,
+                token::SUBSTITUTION | token::OPTIONAL_SUBSTITUTION if depth > 0 => {
+                    self.substitution()?;
+                }
                 _ => return None,
             }
         }
