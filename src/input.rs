@@ -50,6 +50,8 @@ pub(crate) fn find(paths: &[PathBuf]) -> (Vec<Candidate>, Vec<Problem>) {
     let mut problems = Vec::new();
     for path in paths {
         let source: Arc<str> = display(path).into();
+        // Links are followed at the root only: below it a file's place in the folder tells it.
+        let root = path.canonicalize().unwrap_or_else(|_| path.clone());
         for entry in WalkDir::new(path).follow_root_links(true) {
             match entry {
                 Err(error) => {
@@ -69,12 +71,20 @@ pub(crate) fn find(paths: &[PathBuf]) -> (Vec<Candidate>, Vec<Problem>) {
                     };
                     match kind {
                         Ok(kind) if kind.is_dir() => {}
-                        Ok(kind) if kind.is_file() => candidates.push(Candidate {
-                            name: display(entry.path()),
-                            file: entry.into_path(),
-                            source: Arc::clone(&source),
-                            named,
-                        }),
+                        Ok(kind) if kind.is_file() => {
+                            let below = entry.path().strip_prefix(path).unwrap_or(entry.path());
+                            let real = match named {
+                                true => root.clone(),
+                                false => root.join(below),
+                            };
+                            let candidate = Candidate {
+                                name: display(entry.path()),
+                                file: entry.into_path(),
+                                source: Arc::clone(&source),
+                                named,
+                            };
+                            candidates.push((candidate, real));
+                        }
                         Ok(kind) => problems.push(problem(
                             entry.path(),
                             ProblemKind::NotFollowed,
@@ -95,15 +105,17 @@ pub(crate) fn find(paths: &[PathBuf]) -> (Vec<Candidate>, Vec<Problem>) {
         }
     }
     // A file reached by two of the paths is read once.
-    candidates.sort_by(|a, b| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
+    candidates.sort_by(|(a, _), (b, _)| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
     let mut seen = std::collections::HashSet::new();
-    candidates.retain(|candidate| {
-        let real = candidate.file.canonicalize();
-        seen.insert(real.unwrap_or_else(|_| candidate.file.clone()))
-    });
+    let mut once = Vec::with_capacity(candidates.len());
+    for (candidate, real) in candidates {
+        if paths.len() == 1 || seen.insert(real) {
+            once.push(candidate);
+        }
+    }
     problems.sort();
     problems.dedup();
-    (candidates, problems)
+    (once, problems)
 }
 
 /// The kind of an open file, from its first bytes.

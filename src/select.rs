@@ -118,13 +118,48 @@ const ELSEWHERE: Template = Template {
     values_of_system: 0,
 };
 
+/// What was worked out of a record's descriptors. The next record of its template most often has
+/// the same ones, up to the provider's name.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// The descriptors, as far as they were looked at; the rest is not used.
+    head: [u8; HEAD],
+    length: usize,
+    /// How far behind the descriptors the name stands.
+    skip: usize,
+    /// The one value on the way whose size is in itself, and its count: a SID.
+    sid: Option<(usize, u8)>,
+}
+
+/// Room for the descriptors of the System part, four bytes each.
+const HEAD: usize = 96;
+
+/// A template that was looked at, by the offset of its definition.
+#[derive(Clone, Copy)]
+struct Place {
+    offset: u32,
+    template: Template,
+    layout: Layout,
+}
+
+/// No definition stands at offset 0, where the chunk's header is.
+const NOWHERE: Place = Place {
+    offset: 0,
+    template: ELSEWHERE,
+    layout: Layout {
+        head: [0; HEAD],
+        length: 0,
+        skip: 0,
+        sid: None,
+    },
+};
+
 /// The templates of a chunk that were looked at.
 struct Templates<'a> {
     chunk: &'a [u8],
     names: &'a Names,
-    /// By the offset of their definition. Two offsets may share a place: the one looked at last
-    /// has it.
-    places: [(u32, Template); PLACES],
+    /// Two offsets may share a place: the one looked at last has it.
+    places: [Place; PLACES],
 }
 
 /// More than the templates of nearly every chunk.
@@ -135,27 +170,26 @@ impl<'a> Templates<'a> {
         Templates {
             chunk,
             names,
-            // No definition stands at offset 0, where the chunk's header is.
-            places: [(0, ELSEWHERE); PLACES],
+            places: [NOWHERE; PLACES],
         }
     }
 
-    fn look_up(&mut self, offset: u32) -> Template {
+    fn look_up(&mut self, offset: u32) -> Option<&mut Place> {
         // Definitions stand at any offset; the odd multiplier spreads them over the places.
         let hash = (offset.wrapping_mul(0x9e37_79b1) >> 26) as usize;
-        let Some(place) = self.places.get_mut(hash % PLACES) else {
-            return ELSEWHERE;
-        };
-        if place.0 != offset {
+        let place = self.places.get_mut(hash % PLACES)?;
+        if place.offset != offset {
             let template = template_at(self.chunk, offset as usize, self.names);
-            *place = (offset, template.unwrap_or(ELSEWHERE));
+            place.offset = offset;
+            place.template = template.unwrap_or(ELSEWHERE);
+            place.layout.length = 0;
         }
-        place.1
+        Some(place)
     }
 
     /// Whether a record may be of the providers; nothing if it does not have the usual shape.
     fn is_wanted(&mut self, record: &Span) -> Option<bool> {
-        let chunk = self.chunk;
+        let (chunk, names) = (self.chunk, self.names);
         let start = record.start + RECORD_HEADER_SIZE;
         let token = match *chunk.get(start..start + 5)? {
             [token::FRAGMENT_HEADER, _, _, _, token::TEMPLATE_INSTANCE] => start + 4,
@@ -165,7 +199,8 @@ impl<'a> Templates<'a> {
         // The token, a version and the template's ID.
         let definition = u32_at(chunk, token + 6)?;
         let mut values = token + 10;
-        let template = self.look_up(definition);
+        let place = self.look_up(definition)?;
+        let template = place.template;
         if template.named == Named::Elsewhere {
             return None;
         }
@@ -180,50 +215,82 @@ impl<'a> Templates<'a> {
             return None;
         }
         let descriptors = chunk.get(values + 4..values + 4 + count * 4)?;
-        // A fragment in the System part could bring another Provider along.
-        let in_system = descriptors
-            .chunks_exact(4)
-            .take(usize::from(template.values_of_system));
-        if in_system
-            .into_iter()
-            .any(|d| d.get(2) == Some(&value::BIN_XML))
+        let value = match template.named {
+            Named::Value(value) => Some(usize::from(value)).filter(|value| *value < count)?,
+            Named::Foreign if has_fragment(descriptors, template) => return None,
+            Named::Foreign => return Some(false),
+            Named::Elsewhere => return None,
+        };
+        let wanted = (value + 1).max(usize::from(template.values_of_system));
+        let head = descriptors.get(..4 * wanted.min(count))?;
+        let values = values + 4 + count * 4;
+        let layout = &mut place.layout;
+        let is_same = layout.length == head.len() && layout.head.starts_with(head);
+        if !is_same {
+            let (skip, sid) = skip(chunk, head.get(..4 * value)?, values)?;
+            if has_fragment(descriptors, template) {
+                return None;
+            }
+            layout.skip = skip;
+            layout.sid = sid;
+            layout.length = 0;
+            if let Some(place) = layout.head.get_mut(..head.len()) {
+                place.copy_from_slice(head);
+                layout.length = head.len();
+            }
+        } else if let Some((at, count)) = layout.sid
+            && chunk.get(values + at) != Some(&count)
         {
             return None;
         }
-        let value = match template.named {
-            Named::Value(value) if usize::from(value) < count => usize::from(value),
-            Named::Foreign => return Some(false),
-            _ => return None,
+        let [low, high, kind, _] = *head.get(4 * value..4 * value + 4)? else {
+            return None;
         };
-        let mut at = values + 4 + count * 4;
-        let mut descriptors = descriptors.chunks_exact(4);
-        for descriptor in descriptors.by_ref().take(value) {
-            let [low, high, kind, _] = *descriptor else {
-                return None;
-            };
-            let size = usize::from(u16::from_le_bytes([low, high]));
-            // A value whose size does not fit its type moves the ones after it.
-            let fits = match kind {
-                value::SID => chunk
-                    .get(at + 1)
-                    .is_some_and(|count| 8 + 4 * usize::from(*count) == size),
-                kind => match FIXED_SIZE.get(usize::from(kind))? {
-                    &FREE => true,
-                    &ODD => false,
-                    fixed => usize::from(*fixed) == size,
-                },
-            };
-            if !fits {
-                return None;
-            }
-            at += size;
-        }
-        let [low, high, kind, _] = *descriptors.next()? else {
+        let at = values + layout.skip;
+        let size = usize::from(u16::from_le_bytes([low, high]));
+        names.may_hold(kind, chunk.get(at..at + size)?)
+    }
+}
+
+/// Whether a fragment stands among the values of the System part, which could bring another
+/// Provider along.
+fn has_fragment(descriptors: &[u8], template: Template) -> bool {
+    let of_system = descriptors
+        .chunks_exact(4)
+        .take(usize::from(template.values_of_system));
+    of_system
+        .into_iter()
+        .any(|descriptor| descriptor.get(2) == Some(&value::BIN_XML))
+}
+
+/// How many bytes these descriptors' values take, and where the SID among them says its count;
+/// nothing if a size does not fit its type, which moves the values after it.
+fn skip(chunk: &[u8], descriptors: &[u8], values: usize) -> Option<(usize, Option<(usize, u8)>)> {
+    let mut skip = 0;
+    let mut sid = None;
+    for descriptor in descriptors.chunks_exact(4) {
+        let [low, high, kind, _] = *descriptor else {
             return None;
         };
         let size = usize::from(u16::from_le_bytes([low, high]));
-        self.names.may_hold(kind, chunk.get(at..at + size)?)
+        let fits = match kind {
+            value::SID => {
+                let count = *chunk.get(values + skip + 1)?;
+                // One is remembered: more there are in no real record.
+                sid.replace((skip + 1, count)).is_none() && 8 + 4 * usize::from(count) == size
+            }
+            kind => match FIXED_SIZE.get(usize::from(kind))? {
+                &FREE => true,
+                &ODD => false,
+                fixed => usize::from(*fixed) == size,
+            },
+        };
+        if !fits {
+            return None;
+        }
+        skip += size;
     }
+    Some((skip, sid))
 }
 
 /// The size of a type's value does not depend on the type.
