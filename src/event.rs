@@ -40,7 +40,12 @@ pub(crate) mod id {
     pub(crate) const REFRESH_SID_MISMATCH: u32 = 1095;
     pub(crate) const REFRESH_EXPIRED: u32 = 1096;
     pub(crate) const WAM_WARNING: u32 = 1097;
+    pub(crate) const WAM_ERROR: u32 = 1098;
+    pub(crate) const ADAL_WARNING: u32 = 1100;
+    pub(crate) const ADAL_ERROR: u32 = 1101;
     pub(crate) const API_ERROR: u32 = 1104;
+    pub(crate) const BROKER_WARNING: u32 = 1111;
+    pub(crate) const BROKER_ERROR: u32 = 1112;
     pub(crate) const ENTERPRISE_INFO_FAILURE: u32 = 1116;
     pub(crate) const ENTERPRISE_REFRESH_FAILURE: u32 = 1117;
     pub(crate) const ENTERPRISE_LOGON_FAILURE: u32 = 1118;

@@ -290,6 +290,8 @@ pub struct UserReport<'a> {
     pub last_success: Option<Time>,
     /// When it last failed.
     pub last_failure: Option<Time>,
+    /// What the newest failure means; null if the token never failed.
+    pub diagnosis: Option<DiagnosisReport<'a>>,
     /// The windows.
     pub windows: Vec<String>,
     /// What the token broker asked for in vain.

@@ -4,7 +4,7 @@
 //! and GUIDs are taken wherever they stand, names where the usual labels stand before them.
 
 use crate::code::{self, Code};
-use crate::event::{Event, Provider, guid};
+use crate::event::{Event, Level, Provider, guid, id};
 use crate::knowledge::Role;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -38,9 +38,20 @@ impl TokenRequest {
         if event.provider != Provider::Aad || event.is_plugin() {
             return None;
         }
-        let code = event
-            .code(Role::WamCode)
-            .filter(|code| is_broker_error(*code))?;
+        let reports = matches!(
+            event.event_id,
+            id::WAM_WARNING
+                | id::WAM_ERROR
+                | id::ADAL_WARNING
+                | id::ADAL_ERROR
+                | id::BROKER_WARNING
+                | id::BROKER_ERROR
+        );
+        // A warning may be progress; an error is one whatever its code.
+        let code = event.code(Role::WamCode).filter(|code| {
+            is_broker_error(*code) || code.is_failure() && event.level <= Level::Error
+        });
+        let code = code.filter(|_| reports)?;
         let texts = || event.values(Role::Message);
         let label = |label: &str| texts().find_map(|text| labelled(text, label));
         Some(TokenRequest {

@@ -12,7 +12,7 @@ use crate::registration::{Attempt, Run, RunOutcome, ServerAnswer};
 use crate::scan::Scan;
 use crate::state::User;
 use crate::token::TokenRequest;
-use crate::window::{Edge, Via, Window};
+use crate::window::{Edge, Outcome, Via, Window};
 
 impl<'a> Report<'a> {
     /// The report on a scan and the [`analyze`](crate::analysis::analyze)d events of its machines, in the
@@ -104,7 +104,11 @@ fn machine_report<'a>(
             .enumerate()
             .filter_map(|(number, run)| run_report(machine, analysis, number, run))
             .collect(),
-        users: analysis.users.iter().map(user_report).collect(),
+        users: analysis
+            .users
+            .iter()
+            .map(|user| user_report(analysis, user))
+            .collect(),
         other_failures: analysis
             .other_failures
             .iter()
@@ -307,13 +311,19 @@ fn links(links: Option<&Vec<Link>>, other: impl Fn(&Link) -> String) -> Vec<Link
         .collect()
 }
 
-fn user_report(user: &User) -> UserReport<'_> {
+fn user_report<'a>(analysis: &'a Analysis, user: &'a User) -> UserReport<'a> {
+    let failed = user.windows.iter().rev().find(|number| {
+        let window = analysis.windows.get(**number);
+        window.is_some_and(|window| window.outcome == Outcome::Failed)
+    });
+    let diagnosis = failed.and_then(|number| analysis.diagnoses.get(*number)?.as_ref());
     UserReport {
         user: &user.name,
         prt: user.prt.into(),
         state: user.state.into(),
         last_success: user.last_success.map(Time),
         last_failure: user.last_failure.map(Time),
+        diagnosis: diagnosis.map(diagnosis_report),
         windows: user
             .windows
             .iter()

@@ -246,6 +246,7 @@ fn ticket(
     for (label, text) in [
         ("device", Some(machine.name.to_owned())),
         ("user", Some(user.to_owned())),
+        ("tenant", tenant(machine, window)),
         ("time (UTC)", Some(window.end.time.to_string())),
         ("correlation ID", Some(id.0.to_string())),
         ("trace ID", window.server.as_ref().and_then(trace_id)),
@@ -258,6 +259,21 @@ fn ticket(
     let portal = "Entra admin center > Diagnose and solve problems > Sign-in diagnostic: enter the \
         correlation ID, the user and the time";
     field("  look up at", portal, out)
+}
+
+/// The tenant, if a registration run or the request's URL names it.
+fn tenant(machine: &MachineReport<'_>, window: &WindowReport<'_>) -> Option<String> {
+    let of_run = machine
+        .registrations
+        .iter()
+        .rev()
+        .find_map(|run| run.tenant);
+    let url = window.http.as_ref().and_then(|http| http.url);
+    let in_url = || {
+        url?.split('/')
+            .find(|part| crate::event::guid(part).is_some())
+    };
+    of_run.or_else(in_url).map(str::to_owned)
 }
 
 /// The request's ID at the service, which its words end with.
@@ -595,15 +611,24 @@ fn last_success(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<
     if let Some(upn) = window.upn {
         field("User", &one_line(upn), out)?;
     }
-    // The plug-in renews a token when it is 4 hours old.
+    // The plug-in renews a token when it is 4 hours old. There is no clock here: its age is told by
+    // the end of the logs.
     let due = Time(window.end.time.0 + REFRESH_AFTER);
-    match machine.last_event {
-        Some(last) if last >= due => {
-            let text = format!("was due {}; nothing succeeded since then", stamp(due));
-            field("Next refresh", &text, out)
-        }
-        _ => field("Next refresh", &format!("due {}", stamp(due)), out),
-    }
+    let Some(last) = machine.last_event else {
+        return Ok(());
+    };
+    let age = (last.0 - window.end.time.0).num_minutes();
+    let age = format!("({}:{:02} h old as the logs end)", age / 60, age % 60);
+    let tried = machine
+        .windows
+        .iter()
+        .any(|later| later.start.time > window.end.time);
+    let text = match (last >= due, tried) {
+        (false, _) => format!("due {} {age}", stamp(due)),
+        (true, true) => format!("was due {} {age}", stamp(due)),
+        (true, false) => format!("was due {}, no attempt since {age}", stamp(due)),
+    };
+    field("Next refresh", &text, out)
 }
 
 fn sub_codes(window: &WindowReport<'_>, out: &mut dyn Write) -> io::Result<()> {
