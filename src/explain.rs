@@ -155,6 +155,7 @@ fn decode(code: Code) -> String {
     let inner = match code.0 >> 16 {
         0x8007 => knowledge::code_info("win32", &low.to_string()),
         0x8019 | 0xcaa3 => knowledge::code_info("http", &low.to_string()),
+        0xcaa8 => knowledge::code_info("winhttp", &low.to_string()),
         _ => None,
     };
     let family = code.family().description();
