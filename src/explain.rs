@@ -105,7 +105,12 @@ fn one(word: &str) -> Option<Explanation> {
     {
         return Some(small_number(word, number));
     }
-    Code::parse(word).map(|code| of_code(word, code))
+    let code = Code::parse(word)?;
+    let found = of_code(word, code);
+    // Tools print Win32 and WinHTTP errors in hex too: 0x520 is 1312.
+    let short = !found.known && code.0 <= 0xffff;
+    let number = short.then(|| small_number(word, code.0));
+    Some(number.filter(|number| number.known).unwrap_or(found))
 }
 
 fn small_number(word: &str, number: u32) -> Explanation {

@@ -278,6 +278,8 @@ fn a_plain_number_is_what_such_a_number_usually_is() {
         ("404", "http", "404"),
         ("50126", "aadsts", "AADSTS50126"),
         ("3221225581", "ntstatus", "0xc000006d"),
+        ("0x520", "win32", "1312"),
+        ("0x2ee7", "winhttp", "12007"),
     ] {
         let found = one(number);
         assert_eq!((found.space, found.code.as_str()), (Some(space), code));
