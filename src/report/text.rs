@@ -521,8 +521,13 @@ fn healthy(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::
             .filter(|window| holds(window))
             .count() as u64
     };
-    let headline = match machine.windows.len() {
-        0 => "no PRT acquisition or refresh in its events".to_owned(),
+    let not_possible = machine
+        .registrations
+        .last()
+        .filter(|run| run.outcome == RunOutcomeName::NotPossible);
+    let headline = match (machine.windows.len(), not_possible) {
+        (0, Some(run)) => format!("device registration not possible at {}", stamp(run.end)),
+        (0, None) => "no PRT acquisition or refresh in its events".to_owned(),
         _ => {
             let mut text = counted(machine.windows.len() as u64, "PRT window");
             for (count, word) in [
