@@ -51,6 +51,8 @@ pub(crate) enum Role {
     DebugOutput,
     /// What the token library said.
     AdalText,
+    DeviceId,
+    TenantId,
     TenantName,
     TenantType,
     JoinType,
@@ -82,6 +84,8 @@ impl Role {
             "message" => Role::Message,
             "debug_output" => Role::DebugOutput,
             "adal_text" => Role::AdalText,
+            "device_id" => Role::DeviceId,
+            "tenant_id" => Role::TenantId,
             "tenant_name" => Role::TenantName,
             "tenant_type" => Role::TenantType,
             "join_type" => Role::JoinType,

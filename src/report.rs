@@ -182,6 +182,10 @@ pub struct WindowReport<'a> {
     pub upn: Option<&'a str>,
     /// The user's SID, where an event names another account than the system's.
     pub user_sid: Option<&'a str>,
+    /// The device's ID in the tenant, as the newest event up to the window's end names it.
+    pub device_id: Option<Guid>,
+    /// The tenant's ID, as the newest event up to the window's end names it.
+    pub tenant_id: Option<Guid>,
     /// The credential type: its number, none has a published name.
     pub credential_type: Option<&'a str>,
     /// How it ended.

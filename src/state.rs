@@ -3,12 +3,14 @@
 //! Only a later success of the same strand and user makes up for a failure. The administrator who
 //! collected the logs has a token of their own, which says nothing of the user's.
 
-use crate::event::{Event, is_user};
+use crate::event::{Event, guid, is_user};
+use crate::knowledge::Role;
 use crate::registration::{Run, RunOutcome};
 use crate::token::TokenRequest;
 use crate::window::{Outcome, Prt, Window};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, HashMap};
+use uuid::Uuid;
 
 /// How a strand stands, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,4 +160,13 @@ pub fn registration(runs: &[Run]) -> State {
             RunOutcome::Failed => state.then(false),
             RunOutcome::NotPossible | RunOutcome::Silent => state,
         })
+}
+
+/// What the events name as the ID of the device ([`Role::DeviceId`]) or of its tenant
+/// ([`Role::TenantId`]), each with the event's index, in order.
+pub(crate) fn ids(events: &[Event], role: Role) -> impl Iterator<Item = (usize, Uuid)> {
+    let named = events.iter().map(move |event| event.values(role));
+    named
+        .enumerate()
+        .filter_map(|(index, mut values)| Some((index, values.find_map(guid)?)))
 }

@@ -6,11 +6,12 @@ use crate::diagnosis::Diagnosis;
 use crate::drs::Adal;
 use crate::event::Event;
 use crate::evidence::{self, Decisive, Found};
+use crate::knowledge::Role;
 use crate::machine::Machine;
 use crate::problem::Problem;
 use crate::registration::{Attempt, Run, RunOutcome, ServerAnswer};
 use crate::scan::Scan;
-use crate::state::User;
+use crate::state::{self, User};
 use crate::token::TokenRequest;
 use crate::window::{Edge, Outcome, Via, Window};
 
@@ -77,6 +78,11 @@ fn machine_report<'a>(
     all_events: bool,
 ) -> MachineReport<'a> {
     let windows = analysis.windows.iter().enumerate();
+    let ids = |role| state::ids(&machine.events, role).collect();
+    let ids = Ids {
+        device: ids(Role::DeviceId),
+        tenant: ids(Role::TenantId),
+    };
     MachineReport {
         name: &machine.name,
         also_known_as: machine.also_known_as.iter().map(|name| &**name).collect(),
@@ -96,7 +102,7 @@ fn machine_report<'a>(
             })
             .collect(),
         windows: windows
-            .filter_map(|(number, window)| window_report(machine, analysis, number, window))
+            .filter_map(|(number, window)| window_report(machine, analysis, &ids, number, window))
             .collect(),
         registrations: analysis
             .runs
@@ -128,10 +134,24 @@ fn machine_report<'a>(
     }
 }
 
+/// The IDs that a machine's events name, by the events' indices.
+struct Ids {
+    device: Vec<(usize, Uuid)>,
+    tenant: Vec<(usize, Uuid)>,
+}
+
+/// The newest ID that was named up to an event.
+fn newest_id(ids: &[(usize, Uuid)], event: usize) -> Option<Guid> {
+    let until = ids.partition_point(|(index, _)| *index <= event);
+    let (_, id) = ids.get(..until)?.last()?;
+    Some(Guid(*id))
+}
+
 /// Nothing only for a window without events, which there is none of.
 fn window_report<'a>(
     machine: &'a Machine,
     analysis: &'a Analysis,
+    ids: &Ids,
     number: usize,
     window: &'a Window,
 ) -> Option<WindowReport<'a>> {
@@ -161,6 +181,8 @@ fn window_report<'a>(
             .map(|found| Guid(found.value)),
         upn: evidence.upn.as_ref().map(|found| found.value.as_str()),
         user_sid: evidence.user_sid.as_ref().map(|found| found.value.as_str()),
+        device_id: newest_id(&ids.device, window.end_event),
+        tenant_id: newest_id(&ids.tenant, window.end_event),
         credential_type: evidence
             .credential_type
             .as_ref()

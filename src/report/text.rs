@@ -246,6 +246,7 @@ fn ticket(
     for (label, text) in [
         ("device", Some(machine.name.to_owned())),
         ("user", Some(user.to_owned())),
+        ("device ID", window.device_id.map(|id| id.0.to_string())),
         ("tenant", tenant(machine, window)),
         ("time (UTC)", Some(window.end.time.to_string())),
         ("correlation ID", Some(id.0.to_string())),
@@ -261,8 +262,11 @@ fn ticket(
     field("  look up at", portal, out)
 }
 
-/// The tenant, if a registration run or the request's URL names it.
+/// The tenant, if an event, a registration run or the request's URL names it.
 fn tenant(machine: &MachineReport<'_>, window: &WindowReport<'_>) -> Option<String> {
+    if let Some(id) = window.tenant_id {
+        return Some(id.0.to_string());
+    }
     let of_run = machine
         .registrations
         .iter()
