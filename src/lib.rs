@@ -44,6 +44,7 @@
 )]
 
 pub mod analysis;
+pub mod archive;
 pub mod chunk;
 pub mod code;
 pub mod diagnosis;
