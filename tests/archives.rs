@@ -312,9 +312,14 @@ fn a_directory_reserves_nothing_for_what_it_counts() {
         let mut parts = write::zip_parts(&[member("a", b"a")]);
         parts.bytes.truncate(parts.end);
         write::large_end(&mut parts.bytes, count, size, start);
-        let seen = read(parts.bytes);
-        assert_eq!(seen.names(), ["a"]);
-        assert_eq!(seen.refused(), [("", Truncated)]);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&parts.bytes).unwrap();
+        let budget = budget(&parts.bytes);
+        for bytes in [parts.bytes.into(), Bytes::file(file).unwrap()] {
+            let seen = read_as(Kind::Zip, bytes, &budget);
+            assert_eq!(seen.names(), ["a"]);
+            assert_eq!(seen.refused(), [("", Truncated)]);
+        }
     }
     let mut parts = write::zip_parts(&[member("a", b"a")]);
     parts.bytes.truncate(parts.end);
@@ -328,6 +333,47 @@ fn a_directory_reserves_nothing_for_what_it_counts() {
     let seen = read(parts.bytes);
     assert_eq!(seen.names(), ["a"]);
     assert_eq!(seen.refused(), [("", Damaged)]);
+}
+
+#[test]
+fn what_stands_beside_an_archive_does_not_hide_it() {
+    let first = write::zip(&[member("a", b"first")]);
+    // An end record of an archive without members, behind it.
+    let mut hidden = first.clone();
+    write::end_record(&mut hidden, 0, 0, 0);
+    read(hidden).is(&[("a", b"first")]);
+    let mut two = first.clone();
+    two.extend(write::zip(&[member("b", b"second")]));
+    let seen = read(two);
+    assert_eq!(seen.names(), ["b", "a"]);
+    assert_eq!(seen.refused(), [("", Damaged)]);
+}
+
+#[test]
+fn a_stored_archive_is_read_in_place() {
+    let log = noise(100_000, 16);
+    let inner = write::zip(&[stored("log.evtx", &log), member("b", b"b")]);
+    let outer = write::zip(&[member("packed.zip", &inner), stored("plain.zip", &inner)]);
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&outer).unwrap();
+    for bytes in [Bytes::file(file).unwrap(), outer.into()] {
+        let budget = Budget::new(Limits::default(), bytes.size());
+        let zip = Zip::open(bytes, &budget).unwrap();
+        let mut places = Vec::new();
+        for part in 0..zip.parts() {
+            let refusals = zip.read_part(part, &budget, &mut |member| {
+                places.push(member.stored.clone());
+            });
+            assert_eq!(refusals, []);
+        }
+        let plain = places.pop().unwrap().unwrap();
+        assert!(places.pop().unwrap().is_none());
+        assert_eq!(plain.size(), inner.len() as u64);
+        let mut end = [0; 30];
+        let read = plain.read_at(&mut end, plain.size() - 22).unwrap();
+        assert_eq!(end[..read], inner[inner.len() - 22..]);
+        read_as(Kind::Zip, plain, &budget).is(&[("log.evtx", &log), ("b", b"b")]);
+    }
 }
 
 #[test]
