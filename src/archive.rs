@@ -267,6 +267,15 @@ pub enum Bytes {
     },
     /// A nested archive in memory.
     Memory(Arc<Held>),
+    /// A piece of others, such as an archive that is stored in an archive as it is.
+    Part {
+        /// The others.
+        of: Arc<Bytes>,
+        /// Where in them it starts.
+        start: u64,
+        /// Its size in bytes.
+        size: u64,
+    },
 }
 
 /// A nested archive in memory, with what it takes out of the account.
@@ -303,7 +312,7 @@ impl Bytes {
     #[must_use]
     pub fn size(&self) -> u64 {
         match self {
-            Bytes::File { size, .. } => *size,
+            Bytes::File { size, .. } | Bytes::Part { size, .. } => *size,
             Bytes::Memory(held) => held.bytes.len() as u64,
         }
     }
@@ -314,14 +323,34 @@ impl Bytes {
     ///
     /// If the file cannot be read.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = self.size().saturating_sub(offset);
+        if left == 0 {
+            return Ok(0);
+        }
         match self {
             Bytes::File { file, .. } => input::read_at(file, buffer, offset),
+            Bytes::Part { of, start, .. } => {
+                let room = usize::try_from(left)
+                    .unwrap_or(usize::MAX)
+                    .min(buffer.len());
+                of.read_at(buffer.get_mut(..room).unwrap_or_default(), start + offset)
+            }
             Bytes::Memory(held) => {
                 let there = tail(&held.bytes, offset);
                 let count = there.len().min(buffer.len());
                 copy(buffer, there);
                 Ok(count)
             }
+        }
+    }
+
+    /// A piece of these, as far as they go.
+    fn part(&self, start: u64, size: u64) -> Bytes {
+        let start = start.min(self.size());
+        Bytes::Part {
+            of: Arc::new(self.clone()),
+            start,
+            size: size.min(self.size() - start),
         }
     }
 
@@ -359,7 +388,7 @@ impl Cursor {
 
 impl BufRead for Cursor {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if matches!(self.bytes, Bytes::File { .. }) && self.buffered().is_empty() {
+        if !matches!(self.bytes, Bytes::Memory(_)) && self.buffered().is_empty() {
             self.buffer.resize(BUFFER, 0);
             self.buffer_at = self.position;
             let read = self.bytes.read_at(&mut self.buffer, self.position);
@@ -367,8 +396,8 @@ impl BufRead for Cursor {
             read?;
         }
         Ok(match &self.bytes {
-            Bytes::File { .. } => self.buffered(),
             Bytes::Memory(held) => tail(&held.bytes, self.position),
+            Bytes::File { .. } | Bytes::Part { .. } => self.buffered(),
         })
     }
 
@@ -429,6 +458,9 @@ pub struct Member<'a> {
     pub size: Option<u64>,
     /// Its size inside the archive in bytes, as the archive claims.
     pub packed: Option<u64>,
+    /// The same bytes in place, where they are stored as they are and can be read at any offset: a
+    /// nested archive in them needs no memory. Not checked against a checksum.
+    pub stored: Option<Bytes>,
     /// Its bytes, not buffered: to be read in large pieces, as far as they are wanted. An error is
     /// also among the refusals that the call returns, so that it may be passed over.
     pub reader: &'a mut dyn Read,
@@ -569,6 +601,7 @@ struct Guard<'a> {
     budget: &'a Budget,
     size: Option<u64>,
     packed: Option<u64>,
+    stored: Option<Bytes>,
     checksum: Option<u32>,
     /// Whether all of it has to be gone through, for what comes behind it to be found.
     drain: bool,
@@ -587,6 +620,7 @@ impl<'a> Guard<'a> {
             budget,
             size,
             packed: None,
+            stored: None,
             checksum: None,
             drain: false,
             counted: false,
@@ -635,6 +669,7 @@ impl<'a> Guard<'a> {
             name,
             size: size.filter(|_| !secret),
             packed,
+            stored: self.stored.take().filter(|_| !secret),
             reader: if secret { nothing } else { &mut self },
         });
         if self.drain {

@@ -85,12 +85,17 @@ impl Zip {
             }
         }
         zip.judge();
+        let in_front = directory.shift > 0 && starts_with_member(&zip.bytes).map_err(io)?;
         // An old count is one of 16 bits, which starts again from 0.
-        if named < directory.count || cursor.position < directory.end {
-            let detail = "its directory is damaged: the members that it does not name were looked \
-                          for; copy it again";
-            zip.rest = Some(Refusal::new(RefusalKind::Damaged, detail));
-        }
+        let rest = if named < directory.count || cursor.position < directory.end {
+            "its directory is damaged: the members that it does not name were looked for; copy it \
+             again"
+        } else if in_front {
+            "another zip archive stands in front of it, whose members were looked for: split them"
+        } else {
+            return Ok(zip);
+        };
+        zip.rest = Some(Refusal::new(RefusalKind::Damaged, rest));
         Ok(zip)
     }
 
@@ -169,8 +174,9 @@ impl Zip {
         match data_start(&mut cursor, entry.start) {
             Ok(Some(start)) => {
                 cursor.position = start;
+                let stored = (entry.method == 0).then(|| self.bytes.part(start, entry.packed));
                 let mut packed = cursor.take(entry.packed);
-                entry.unpack(&mut packed, false, budget, visit, refusals);
+                entry.unpack(&mut packed, stored, false, budget, visit, refusals);
             }
             Ok(None) => {
                 let detail = "the directory names it, but it is not there: copy the archive again";
@@ -214,11 +220,11 @@ impl Zip {
                 // What follows is found by its magic.
                 Some(refusal) => told.push(refusal),
                 None if size_behind => {
-                    entry.unpack(&mut cursor, true, budget, visit, &mut told);
+                    entry.unpack(&mut cursor, None, true, budget, visit, &mut told);
                 }
                 None => {
                     let mut packed = (&mut cursor).take(entry.packed);
-                    entry.unpack(&mut packed, false, budget, visit, &mut told);
+                    entry.unpack(&mut packed, None, false, budget, visit, &mut told);
                     cursor.position = data.saturating_add(entry.packed);
                 }
             }
@@ -280,18 +286,19 @@ impl Entry {
     fn unpack<R: BufRead>(
         &self,
         packed: &mut R,
+        stored: Option<Bytes>,
         size_behind: bool,
         budget: &Budget,
         visit: &mut dyn FnMut(Member<'_>),
         refusals: &mut Vec<Refusal>,
     ) {
-        let mut stored;
+        let mut plain;
         let mut deflated;
         let mut deflated64;
         let reader: &mut dyn Read = match self.method {
             0 => {
-                stored = packed;
-                &mut stored
+                plain = packed;
+                &mut plain
             }
             8 => {
                 deflated = DeflateDecoder::new(packed);
@@ -304,6 +311,7 @@ impl Entry {
         };
         let mut guard = Guard::new(reader, budget, None);
         guard.drain = size_behind;
+        guard.stored = stored;
         if !size_behind {
             guard.size = Some(self.size);
             guard.packed = Some(self.packed);
@@ -429,7 +437,9 @@ impl End {
             shift,
         };
         if self.count == 0 && self.size == 0 {
-            return Ok(Some(directory(self.at, 0)));
+            // Where there are members, an end record that knows of none is somebody's bytes.
+            let empty = !starts_with_member(bytes)?;
+            return Ok(empty.then(|| directory(self.at, 0)));
         }
         // By its size it ends here; by its offset it does so unless the archive was moved.
         let by_size = self.at.checked_sub(self.size);
@@ -442,6 +452,12 @@ impl End {
         }
         Ok(None)
     }
+}
+
+fn starts_with_member(bytes: &Bytes) -> io::Result<bool> {
+    let mut start = [0; 4];
+    bytes.read_at(&mut start, 0)?;
+    Ok(start == LOCAL_MAGIC)
 }
 
 /// The member whose header in the directory the cursor stands at, if it does at one.
@@ -555,25 +571,19 @@ impl Entry {
 
 /// Moves on to the next local header; `false` if the directory or the end comes first.
 fn find_header(cursor: &mut Cursor) -> io::Result<bool> {
-    // Members mostly stand shoulder to shoulder.
-    if cursor.fill_buf()?.starts_with(LOCAL_MAGIC) {
-        return Ok(true);
+    // Mostly it is near: nothing or a few bytes of sizes lie between members.
+    let there = cursor.fill_buf()?;
+    let near = there.get(..there.len().min(64)).unwrap_or_default();
+    if let Some((at, local)) = next_magic(near) {
+        cursor.position += at;
+        return Ok(local);
     }
     let mut buffer = vec![0; BUFFER];
     loop {
         let from = cursor.position;
         let count = cursor.bytes.read_at(&mut buffer, from)?;
-        let there = buffer.get(..count).unwrap_or_default();
-        let magic = memchr::memmem::find_iter(there, b"PK").find_map(|at| {
-            let local = match there.get(at..at + 4)? {
-                magic if magic == LOCAL_MAGIC => true,
-                magic if magic == CENTRAL_MAGIC => false,
-                _ => return None,
-            };
-            Some((at, local))
-        });
-        if let Some((at, local)) = magic {
-            cursor.position = from + at as u64;
+        if let Some((at, local)) = next_magic(buffer.get(..count).unwrap_or_default()) {
+            cursor.position = from + at;
             return Ok(local);
         }
         if count < buffer.len() {
@@ -582,4 +592,13 @@ fn find_header(cursor: &mut Cursor) -> io::Result<bool> {
         // A magic may lie across the end of what was read.
         cursor.position = from + count as u64 - 3;
     }
+}
+
+/// Where the first header of either kind stands, and whether it is a local one.
+fn next_magic(bytes: &[u8]) -> Option<(u64, bool)> {
+    memchr::memmem::find_iter(bytes, b"PK").find_map(|at| match bytes.get(at..at + 4)? {
+        magic if magic == LOCAL_MAGIC => Some((at as u64, true)),
+        magic if magic == CENTRAL_MAGIC => Some((at as u64, false)),
+        _ => None,
+    })
 }
