@@ -181,8 +181,8 @@ impl Budget {
         Refusal::new(
             RefusalKind::Limit,
             format!(
-                "it holds more than {} members or unpacks to more than {}: unpack it first, if it \
-                 is to be trusted",
+                "it holds more than {} members or unpacks to more than {}: if it is to be trusted, \
+                 unpack it first, or raise --max-members, --max-bytes and --max-ratio",
                 self.limits.members,
                 size_text(self.bytes_most)
             ),
@@ -323,14 +323,14 @@ impl Bytes {
     ///
     /// If the file cannot be read.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let left = self.size().saturating_sub(offset);
-        if left == 0 {
+        // From its start even a file without a size is read: it may be one that cannot be.
+        if offset > 0 && offset >= self.size() {
             return Ok(0);
         }
         match self {
             Bytes::File { file, .. } => input::read_at(file, buffer, offset),
-            Bytes::Part { of, start, .. } => {
-                let room = usize::try_from(left)
+            Bytes::Part { of, start, size } => {
+                let room = usize::try_from(size.saturating_sub(offset))
                     .unwrap_or(usize::MAX)
                     .min(buffer.len());
                 of.read_at(buffer.get_mut(..room).unwrap_or_default(), start + offset)
@@ -740,8 +740,8 @@ fn over_ratio(ratio: u64) -> Refusal {
     Refusal::new(
         RefusalKind::TooLarge,
         format!(
-            "it unpacks to more than {ratio} times its packed size, as no log does: unpack it \
-             first, if it is to be trusted"
+            "it unpacks to more than {ratio} times its packed size, as no log does: if it is to be \
+             trusted, unpack it first, or raise --max-ratio"
         ),
     )
 }
@@ -766,7 +766,8 @@ pub enum Hold {
 pub fn hold(reader: &mut dyn Read, name: &str, claimed: Option<u64>, memory: &Memory) -> Hold {
     let too_large = || {
         let most = size_text(memory.most());
-        let detail = format!("a nested archive larger than {most}: unpack it first");
+        let detail =
+            format!("a nested archive larger than {most}: unpack it first, or raise --max-nested");
         let refusal = Refusal::new(RefusalKind::TooLarge, detail).of(name);
         Hold::Refused(refusal.losing(claimed.unwrap_or(0)))
     };

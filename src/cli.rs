@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use prtrace::archive::Limits;
 use std::path::PathBuf;
 
 /// Name the first failing event of every Microsoft Entra PRT acquisition in Windows event logs
@@ -41,9 +42,15 @@ pub(crate) enum Command {
 /// What every command that reads logs takes.
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
-    /// Event logs (.evtx), and folders with event logs anywhere in them
-    #[arg(value_name = "PATH", required = true)]
+    /// Event logs (.evtx), archives (zip, cab, tar, gzip), and folders with these anywhere in them
+    #[arg(value_name = "PATH", required_unless_present = "files_from")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Also read the paths in this file, one a line; - reads them from standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) files_from: Option<PathBuf>,
+    /// Keep machines of one name apart if they come from several inputs or archives
+    #[arg(long)]
+    pub(crate) separate_bundles: bool,
     /// How to print the report
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -53,6 +60,67 @@ pub(crate) struct Logs {
     /// Number of worker threads [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+    /// Show no progress on a terminal
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Say on standard error what was read of each path, and how long it took
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) limits: ArchiveLimits,
+}
+
+/// How much is taken out of archives, which may be made to fill the memory or to take forever.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits on archives")]
+pub(crate) struct ArchiveLimits {
+    /// Members of one input, those of archives in it included [default: 1000000]
+    #[arg(long, value_name = "N")]
+    max_members: Option<u64>,
+    /// What one input may unpack to, such as 500G [default: 1T]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_bytes: Option<u64>,
+    /// What a byte may unpack to, in members over 64 MiB [default: 200]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_ratio: Option<u64>,
+    /// Archives inside archives [default: 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    max_depth: Option<u32>,
+    /// Memory for archives inside archives [default: 512M]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_nested: Option<u64>,
+}
+
+impl ArchiveLimits {
+    pub(crate) fn get(&self) -> Limits {
+        let default = Limits::default();
+        Limits {
+            members: self.max_members.unwrap_or(default.members),
+            bytes: self.max_bytes.unwrap_or(default.bytes),
+            ratio: self.max_ratio.unwrap_or(default.ratio),
+            depth: self.max_depth.unwrap_or(default.depth),
+            nested: self.max_nested.unwrap_or(default.nested),
+        }
+    }
+}
+
+/// A size in bytes, or in powers of 1024 with K, M, G or T behind the number.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || "not a size like 1000000, 512M or 2G".to_owned();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let power = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 1,
+        "m" | "mb" | "mib" => 2,
+        "g" | "gb" | "gib" => 3,
+        "t" | "tb" | "tib" => 4,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << (10 * power)).ok_or_else(wrong)
 }
 
 #[derive(Debug, Args)]

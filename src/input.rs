@@ -3,13 +3,29 @@
 //! The kind is told by the first bytes, never by the name. Nothing here follows a link out of a
 //! folder or opens a device: the folders come from machines that are not trusted.
 
+use crate::archive::{self, Bytes};
 use crate::chunk::{CHUNK_MAGIC, CHUNK_SIZE, FILE_HEADER_SIZE, FILE_MAGIC, u16_at, u32_at};
 use crate::problem::{Problem, ProblemKind};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
+
+/// What the user named, each place once.
+#[derive(Debug)]
+pub(crate) struct Roots {
+    roots: Vec<Root>,
+    /// The real paths of the roots below other roots: these are walked for themselves.
+    inner: HashSet<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Root {
+    path: PathBuf,
+    /// Without links, where it was asked for.
+    real: Option<PathBuf>,
+}
 
 /// A file to look at.
 #[derive(Clone, Debug)]
@@ -17,8 +33,8 @@ pub(crate) struct Candidate {
     pub(crate) file: PathBuf,
     /// The path as the report prints it, with `/` between its parts.
     pub(crate) name: String,
-    /// The path the user named, under which this file was found.
-    pub(crate) source: Arc<str>,
+    /// The root under which it was found, by its number.
+    pub(crate) root: usize,
     /// Whether the user named the file itself.
     pub(crate) named: bool,
 }
@@ -27,15 +43,10 @@ pub(crate) struct Candidate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// An event log.
-    Log {
-        /// It was copied while the event log service had it open.
-        dirty: bool,
-        /// The header's magic or checksum is wrong.
-        header_damaged: bool,
-        /// How many chunks the header counts. Raw copies count too few, none counts too many.
-        chunks: u64,
-    },
-    /// An archive or trace, by its common name.
+    Log(Header),
+    /// Files in one.
+    Archive(archive::Kind),
+    /// An archive or disk image that is not read, by its common name.
     Unsupported(&'static str),
     /// Nothing there.
     Empty,
@@ -43,132 +54,172 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// The files under the paths, each once, in the order of their names whatever the order of the
-/// paths; and the paths that could not be looked at.
-pub(crate) fn find(paths: &[PathBuf]) -> (Vec<Candidate>, Vec<Problem>) {
-    let mut candidates = Vec::new();
-    let mut problems = Vec::new();
-    for path in paths {
-        let source: Arc<str> = display(path).into();
-        // Links are followed at the root only: below it a file's place in the folder tells it.
-        let root = path.canonicalize().unwrap_or_else(|_| path.clone());
-        for entry in WalkDir::new(path).follow_root_links(true) {
-            match entry {
-                Err(error) => {
-                    let at = error.path().unwrap_or(path);
-                    let detail = match error.io_error() {
-                        Some(error) => plain(error),
-                        None => "a link that leads back into its own folder".to_owned(),
-                    };
-                    problems.push(problem(at, ProblemKind::Unreadable, detail));
-                }
-                Ok(entry) => {
-                    // A link that the user names is followed, one inside a folder is not.
-                    let named = entry.depth() == 0;
-                    let kind = match named {
-                        true => std::fs::metadata(entry.path()).map(|of| of.file_type()),
-                        false => Ok(entry.file_type()),
-                    };
-                    match kind {
-                        Ok(kind) if kind.is_dir() => {}
-                        Ok(kind) if kind.is_file() => {
-                            let below = entry.path().strip_prefix(path).unwrap_or(entry.path());
-                            let real = match named {
-                                true => root.clone(),
-                                false => root.join(below),
-                            };
-                            let candidate = Candidate {
-                                name: display(entry.path()),
-                                file: entry.into_path(),
-                                source: Arc::clone(&source),
-                                named,
-                            };
-                            candidates.push((candidate, real));
-                        }
-                        Ok(kind) => problems.push(problem(
-                            entry.path(),
-                            ProblemKind::NotFollowed,
-                            match kind.is_symlink() {
-                                true => "a link, not followed: name its target to read it",
-                                false => "a pipe or device, which is not read",
-                            }
-                            .to_owned(),
-                        )),
-                        Err(error) => problems.push(problem(
-                            entry.path(),
-                            ProblemKind::Unreadable,
-                            plain(&error),
-                        )),
-                    }
-                }
-            }
-        }
-    }
-    // A file reached by two of the paths is read once.
-    candidates.sort_by(|(a, _), (b, _)| (&a.name, &a.source).cmp(&(&b.name, &b.source)));
-    let mut seen = std::collections::HashSet::new();
-    let mut once = Vec::with_capacity(candidates.len());
-    for (candidate, real) in candidates {
-        if paths.len() == 1 || seen.insert(real) {
-            once.push(candidate);
-        }
-    }
-    problems.sort();
-    problems.dedup();
-    (once, problems)
+/// What the header of a log says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// It was copied while the event log service had it open.
+    pub(crate) dirty: bool,
+    /// The header's magic or checksum is wrong.
+    pub(crate) damaged: bool,
+    /// How many chunks the header counts. Raw copies count too few, none counts too many.
+    pub(crate) chunks: u64,
 }
 
-/// The kind of an open file, from its first bytes.
-pub(crate) fn kind(file: &File, size: u64) -> io::Result<Kind> {
-    let mut start = [0; 512];
-    let length = read_at(file, &mut start, 0)?;
-    let start = start.get(..length).unwrap_or(&start);
-    if size == 0 {
-        return Ok(Kind::Empty);
+impl Roots {
+    /// Brings the paths into an order of their own; what is named twice counts once.
+    pub(crate) fn new(paths: &[PathBuf]) -> Roots {
+        let mut roots: Vec<Root> = paths
+            .iter()
+            .map(|path| Root {
+                path: path.clone(),
+                real: (paths.len() > 1).then(|| real(path)),
+            })
+            .collect();
+        roots.sort_by(|a, b| (&a.real, &a.path).cmp(&(&b.real, &b.path)));
+        roots.dedup_by(|b, a| match &a.real {
+            Some(real) => Some(real) == b.real.as_ref(),
+            None => false,
+        });
+        let all: HashSet<&Path> = roots
+            .iter()
+            .filter_map(|root| root.real.as_deref())
+            .collect();
+        let is_inner = |path: &&Path| path.ancestors().skip(1).any(|above| all.contains(above));
+        let inner = all.iter().copied().filter(is_inner).map(Path::to_owned);
+        Roots {
+            inner: inner.collect(),
+            roots,
+        }
+    }
+
+    /// The paths as the report prints them, by their numbers.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        self.roots.iter().map(|root| display(&root.path))
+    }
+
+    /// The files under the paths, each once, and what could not be looked at, as they come.
+    pub(crate) fn files(&self) -> impl Iterator<Item = Result<Candidate, Problem>> {
+        let roots = self.roots.iter().enumerate();
+        roots.flat_map(|(number, root)| {
+            let entries = WalkDir::new(&root.path).follow_root_links(true);
+            let entries = entries
+                .into_iter()
+                .filter_entry(|entry| !self.is_inner(root, entry));
+            entries.filter_map(move |entry| candidate(root, number, entry).transpose())
+        })
+    }
+
+    /// Whether this is a root below this one.
+    fn is_inner(&self, root: &Root, entry: &DirEntry) -> bool {
+        let Some(real) = root.real.as_ref().filter(|_| !self.inner.is_empty()) else {
+            return false;
+        };
+        let below = entry
+            .path()
+            .strip_prefix(&root.path)
+            .unwrap_or(entry.path());
+        entry.depth() > 0 && self.inner.contains(&real.join(below))
+    }
+}
+
+/// The path without links; as it stands if there is nothing at it.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// A file under a root; nothing if it is a folder.
+fn candidate(
+    root: &Root,
+    number: usize,
+    entry: walkdir::Result<DirEntry>,
+) -> Result<Option<Candidate>, Problem> {
+    let entry = entry.map_err(|error| {
+        let at = error.path().unwrap_or(&root.path);
+        let detail = match error.io_error() {
+            Some(error) => plain(error),
+            None => "a link that leads back into its own folder".to_owned(),
+        };
+        problem(at, ProblemKind::Unreadable, detail)
+    })?;
+    // A link that the user names is followed, one inside a folder is not.
+    let named = entry.depth() == 0;
+    let kind = match named {
+        true => std::fs::metadata(entry.path()).map(|of| of.file_type()),
+        false => Ok(entry.file_type()),
+    };
+    match kind {
+        Ok(kind) if kind.is_dir() => Ok(None),
+        Ok(kind) if kind.is_file() => Ok(Some(Candidate {
+            name: display(entry.path()),
+            file: entry.into_path(),
+            root: number,
+            named,
+        })),
+        Ok(kind) => {
+            let detail = match kind.is_symlink() {
+                true => "a link, not followed: name its target to read it",
+                false => "a pipe or device, which is not read",
+            };
+            let kind = ProblemKind::NotFollowed;
+            Err(problem(entry.path(), kind, detail.to_owned()))
+        }
+        Err(error) => Err(problem(
+            entry.path(),
+            ProblemKind::Unreadable,
+            plain(&error),
+        )),
+    }
+}
+
+/// The kind of a file, from its first bytes: all of them, or at least [`FILE_HEADER_SIZE`].
+///
+/// A log whose header is gone is [`Kind::Other`] here: its chunks must be looked for, as in
+/// [`has_chunks`].
+pub(crate) fn kind(start: &[u8]) -> Kind {
+    if start.is_empty() {
+        return Kind::Empty;
     }
     if start.starts_with(FILE_MAGIC) {
         let checksum = start.get(..120).map(crc32fast::hash);
-        let header_damaged = checksum.is_none() || checksum != u32_at(start, 124);
-        let chunks = u16_at(start, 42).filter(|_| !header_damaged);
-        return Ok(Kind::Log {
+        let damaged = checksum.is_none() || checksum != u32_at(start, 124);
+        let chunks = u16_at(start, 42).filter(|_| !damaged);
+        return Kind::Log(Header {
             dirty: u32_at(start, 120).is_some_and(|flags| flags & 1 != 0),
-            header_damaged,
+            damaged,
             chunks: chunks.map_or(0, u64::from),
         });
     }
-    if has_chunks(file, size)? {
-        return Ok(Kind::Log {
-            dirty: false,
-            header_damaged: true,
-            chunks: 0,
-        });
+    match (archive::kind(start), archive::unsupported(start)) {
+        (Some(kind), _) => Kind::Archive(kind),
+        (None, Some(name)) => Kind::Unsupported(name),
+        (None, None) => Kind::Other,
     }
-    Ok(match start {
-        [b'P', b'K', 3 | 5, 4 | 6, ..] => Kind::Unsupported("zip archive"),
-        [b'M', b'S', b'C', b'F', ..] => Kind::Unsupported("cabinet archive"),
-        [0x1f, 0x8b, ..] => Kind::Unsupported("gzip archive"),
-        [b'7', b'z', 0xbc, 0xaf, ..] => Kind::Unsupported("7z archive"),
-        _ if start.get(257..262) == Some(b"ustar") => Kind::Unsupported("tar archive"),
-        _ => Kind::Other,
-    })
 }
 
-/// Whether a file whose header is gone is a log all the same: it has a log's size, and a chunk
-/// among its first slots.
-fn has_chunks(file: &File, size: u64) -> io::Result<bool> {
-    const SLOTS: u64 = 64;
+/// The header of a log whose header is gone.
+pub(crate) const NO_HEADER: Header = Header {
+    dirty: false,
+    damaged: true,
+    chunks: 0,
+};
+
+/// Among this many of its first slots a log whose header is gone must have a chunk.
+pub(crate) const SLOTS_WITHOUT_HEADER: u64 = 64;
+
+/// Whether a file can be a log whose header is gone: it has a log's size.
+pub(crate) fn has_size_of_log(size: u64) -> bool {
     let in_slots = size.saturating_sub(FILE_HEADER_SIZE);
-    if in_slots == 0 || !in_slots.is_multiple_of(CHUNK_SIZE as u64) {
-        return Ok(false);
-    }
-    let slots = (in_slots / CHUNK_SIZE as u64).min(SLOTS);
+    in_slots != 0 && in_slots.is_multiple_of(CHUNK_SIZE as u64)
+}
+
+/// Whether there is a chunk among the first slots.
+pub(crate) fn has_chunks(bytes: &Bytes) -> io::Result<bool> {
+    let in_slots = bytes.size().saturating_sub(FILE_HEADER_SIZE);
+    let slots = (in_slots / CHUNK_SIZE as u64).min(SLOTS_WITHOUT_HEADER);
     for slot in 0..slots {
         let mut magic = [0; CHUNK_MAGIC.len()];
-        read_at(
-            file,
-            &mut magic,
-            FILE_HEADER_SIZE + slot * CHUNK_SIZE as u64,
-        )?;
+        let offset = FILE_HEADER_SIZE + slot * CHUNK_SIZE as u64;
+        bytes.read_at(&mut magic, offset)?;
         if magic == *CHUNK_MAGIC {
             return Ok(true);
         }

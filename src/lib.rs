@@ -3,7 +3,7 @@
 //!
 //! The modules stand in the order in which a byte takes its way:
 //!
-//! `input` (which files) → [`chunk`] (64 KiB slots, damage) → [`select`] (which records may be
+//! `input` (which files, out of which [`archive`]) → [`chunk`] (64 KiB slots, damage) → [`select`] (which records may be
 //! ours) → [`record`] (decoded by the evtx crate) → [`event`] → [`mod@scan`] (the only one with threads) →
 //! [`machine`] (whose event is it) → [`window`] (operations, with their [`evidence`]) and
 //! [`registration`] (runs) → [`state`], [`diagnosis`] and [`analysis`] (what they come to) →
@@ -45,6 +45,7 @@
 
 pub mod analysis;
 pub mod archive;
+mod bundle;
 pub mod chunk;
 pub mod code;
 pub mod diagnosis;

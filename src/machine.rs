@@ -1,12 +1,16 @@
 //! Whose event it is: machines, their renames, and events that several logs hold.
 
-use crate::event::{Event, id};
+use crate::bundle::{Hint, give_lost_names};
+use crate::event::{Event, guid, id};
+use crate::knowledge::Role;
 use crate::problem::Problem;
 use crate::record::Decoded;
-use crate::scan::{Log, Scan};
+use crate::scan::Log;
+use chrono::{DateTime, Utc};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// What stands for a machine whose name is in none of its records.
 const NO_NAME: &str = "(name lost)";
@@ -45,109 +49,243 @@ pub struct MachineLog {
     pub dirty: bool,
 }
 
-/// Brings the logs' events together by machine.
-pub(crate) fn sort_by_machine(logs: Vec<Log>, problems: Vec<Problem>, other_files: u64) -> Scan {
-    let names = Names::of(&logs);
-    let mut scan = Scan {
-        machines: Vec::new(),
-        problems,
-        logs: logs.len() as u64,
-        bytes: logs.iter().map(|log| log.bytes).sum(),
-        records_read: logs.iter().map(|log| log.records).sum(),
-        duplicates: 0,
-        other_files,
-    };
-    let mut machines: BTreeMap<String, Gathered> = BTreeMap::new();
-    for log in logs {
-        let mut here: BTreeMap<&str, (BTreeSet<Arc<str>>, u64)> = BTreeMap::new();
-        for decoded in log.events {
-            let root = names.root(&decoded.event.computer);
-            let (channels, count) = here.entry(root).or_default();
-            *count += 1;
-            if !channels.contains(&decoded.event.channel) {
-                channels.insert(Arc::clone(&decoded.event.channel));
-            }
-            let machine = machines.entry(root.to_owned()).or_default();
-            machine.events.push(decoded.event);
-        }
-        let alone = here.len() == 1;
-        let mut problems = log.problems;
-        for (root, (channels, events)) in here {
-            let Some(machine) = machines.get_mut(root) else {
-                continue;
-            };
-            machine.sources.insert(Arc::clone(&log.source));
-            machine.logs.push(MachineLog {
-                path: log.path.clone(),
-                channels: channels.into_iter().collect(),
-                records: log.records,
-                events,
-                chunks_damaged: log.chunks_damaged,
-                dirty: log.dirty,
-            });
-            if alone {
-                machine.problems.append(&mut problems);
-            }
-        }
-        scan.problems.append(&mut problems);
-    }
-    for (root, gathered) in machines {
-        let (machine, duplicates) = gathered.finish(names.newest(&root));
-        scan.duplicates += duplicates;
-        scan.machines.push(machine);
-    }
-    scan.machines.sort_by(|a, b| a.name.cmp(&b.name));
-    scan.problems.sort();
-    scan
+/// The machines, and what of the logs belongs to none.
+#[derive(Debug)]
+pub(crate) struct Sorted {
+    /// By name, then by their sources.
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) problems: Vec<Problem>,
+    /// Events that several logs held: those beyond the first.
+    pub(crate) duplicates: u64,
 }
 
-#[derive(Default)]
-struct Gathered {
-    sources: BTreeSet<Arc<str>>,
-    logs: Vec<MachineLog>,
+/// Brings the logs' events together by machine. Equal names in several sources are one machine,
+/// unless they are to be kept apart or their logs contradict each other.
+pub(crate) fn sort_by_machine(mut logs: Vec<Log>, hints: &[Hint], separate: bool) -> Sorted {
+    logs.sort_by(|a, b| (&a.path, &a.ordinal).cmp(&(&b.path, &b.ordinal)));
+    give_lost_names(&mut logs, hints);
+    let names = Names::of(&logs);
+    let mut sorted = Sorted {
+        machines: Vec::new(),
+        problems: Vec::new(),
+        duplicates: 0,
+    };
+    let mut machines: BTreeMap<(String, Option<Arc<str>>), Vec<Share>> = BTreeMap::new();
+    for log in logs {
+        let mut here: BTreeMap<&str, Share> = BTreeMap::new();
+        for decoded in log.events {
+            let root = names.root(&decoded.event.computer);
+            let share = here.entry(root).or_insert_with(|| Share {
+                source: Arc::clone(&log.source),
+                unit: unit(&log.path, &log.source),
+                log: MachineLog {
+                    path: log.path.clone(),
+                    channels: Vec::new(),
+                    records: log.records,
+                    events: 0,
+                    chunks_damaged: log.chunks_damaged,
+                    dirty: log.dirty,
+                },
+                events: Vec::new(),
+                problems: Vec::new(),
+            });
+            let channels = &mut share.log.channels;
+            if let Err(at) = channels.binary_search(&decoded.event.channel) {
+                channels.insert(at, Arc::clone(&decoded.event.channel));
+            }
+            share.log.events += 1;
+            share.events.push(decoded.event);
+        }
+        // A log of several machines does not tell whose its problems are.
+        match here.len() {
+            1 => here
+                .values_mut()
+                .for_each(|share| share.problems.clone_from(&log.problems)),
+            _ => sorted.problems.extend(log.problems),
+        }
+        for (root, share) in here {
+            let source = separate.then(|| Arc::clone(&share.source));
+            machines
+                .entry((root.to_owned(), source))
+                .or_default()
+                .push(share);
+        }
+    }
+    for ((root, _), shares) in machines {
+        for shares in told_apart(shares) {
+            let (machine, duplicates) = machine_of(shares, names.newest(&root));
+            sorted.duplicates += duplicates;
+            sorted.machines.push(machine);
+        }
+    }
+    let by_name = |a: &Machine, b: &Machine| (&a.name, &a.sources).cmp(&(&b.name, &b.sources));
+    sorted.machines.sort_by(by_name);
+    sorted
+}
+
+/// What one log holds of one machine.
+struct Share {
+    source: Arc<str>,
+    unit: String,
+    log: MachineLog,
     events: Vec<Event>,
     problems: Vec<Problem>,
 }
 
-impl Gathered {
-    /// The machine, and how many of its events were duplicates. `newest` is the name that renames
-    /// ended with, in lower case, if it was renamed.
-    fn finish(self, newest: Option<&str>) -> (Machine, u64) {
-        let Gathered {
-            sources,
-            mut logs,
-            mut events,
-            mut problems,
-        } = self;
-        logs.sort_by(|a, b| a.path.cmp(&b.path));
-        problems.sort();
-        let before = events.len();
-        leave_out_duplicates(&mut events);
-        let duplicates = (before - events.len()) as u64;
-        order(&mut events);
-
-        let spelled: BTreeSet<&Arc<str>> = events.iter().map(|event| &event.computer).collect();
-        let last = events
-            .iter()
-            .rev()
-            .find(|event| newest.is_none_or(|newest| event.computer.to_lowercase() == newest));
-        let name = last.map_or_else(|| "".into(), |event| Arc::clone(&event.computer));
-        let others = spelled
-            .into_iter()
-            .filter(|other| other.to_lowercase() != name.to_lowercase() && !other.is_empty());
-        let machine = Machine {
-            also_known_as: others.map(Arc::clone).collect(),
-            name: match name.is_empty() {
-                true => NO_NAME.into(),
-                false => name,
-            },
-            sources: sources.into_iter().collect(),
-            logs,
-            events,
-            problems,
-        };
-        (machine, duplicates)
+/// What of a source is taken to be of one computer: a folder in it, or all of it.
+pub(crate) fn unit(path: &str, source: &str) -> String {
+    let below = path.get(source.len() + 1..).unwrap_or_default();
+    match below.split_once('/') {
+        Some((folder, _)) => format!("{source}/{folder}"),
+        None => source.to_owned(),
     }
+}
+
+/// The shares of one name, each list of one computer: units that share a record are one; of the
+/// others those are kept apart that contradict each other.
+fn told_apart(shares: Vec<Share>) -> Vec<Vec<Share>> {
+    let mut units: BTreeMap<String, Vec<Share>> = BTreeMap::new();
+    for share in shares {
+        units.entry(share.unit.clone()).or_default().push(share);
+    }
+    let units = with_records_in_common(units.into_values().collect());
+    if units.len() < 2 {
+        return units;
+    }
+    let mut computers: Vec<(Traits, Vec<Share>)> = Vec::new();
+    for shares in units {
+        let traits = Traits::of(&shares);
+        let same = computers.iter_mut().find(|(of, _)| !of.contradict(&traits));
+        match same {
+            Some((of, computer)) => {
+                of.add(traits);
+                computer.extend(shares);
+            }
+            None => computers.push((traits, shares)),
+        }
+    }
+    computers.into_iter().map(|(_, shares)| shares).collect()
+}
+
+/// Joins the units that hold the same record: only one computer wrote it.
+fn with_records_in_common(units: Vec<Vec<Share>>) -> Vec<Vec<Share>> {
+    if units.len() < 2 {
+        return units;
+    }
+    let mut first: HashMap<(&str, u64, DateTime<Utc>), usize> = HashMap::new();
+    // Unit → the first one that it has a record in common with, directly or not.
+    let mut joined: Vec<usize> = (0..units.len()).collect();
+    for (number, shares) in units.iter().enumerate() {
+        for event in shares.iter().flat_map(|share| &share.events) {
+            let record = (&*event.channel, event.record_id, event.time);
+            let other = *first.entry(record).or_insert(number);
+            let (a, b) = (root_of(&joined, other), root_of(&joined, number));
+            if let Some(of) = joined.get_mut(a.max(b)) {
+                *of = a.min(b);
+            }
+        }
+    }
+    let roots: Vec<usize> = (0..units.len()).map(|of| root_of(&joined, of)).collect();
+    let mut computers: BTreeMap<usize, Vec<Share>> = BTreeMap::new();
+    for (root, shares) in roots.into_iter().zip(units) {
+        computers.entry(root).or_default().extend(shares);
+    }
+    computers.into_values().collect()
+}
+
+fn root_of(joined: &[usize], mut number: usize) -> usize {
+    while let Some(next) = joined.get(number).filter(|next| **next != number) {
+        number = *next;
+    }
+    number
+}
+
+/// What tells two computers of one name apart.
+#[derive(Default)]
+struct Traits {
+    devices: BTreeSet<Uuid>,
+    tenants: BTreeSet<Uuid>,
+    /// When each record was written, in the channels whose numbers only ever grow.
+    records: HashMap<(Arc<str>, u64), DateTime<Utc>>,
+}
+
+impl Traits {
+    fn of(shares: &[Share]) -> Traits {
+        let mut traits = Traits::default();
+        for event in shares.iter().flat_map(|share| &share.events) {
+            traits
+                .devices
+                .extend(event.values(Role::DeviceId).filter_map(guid));
+            traits
+                .tenants
+                .extend(event.values(Role::TenantId).filter_map(guid));
+            // Direct channels begin again each time they are switched on.
+            if !(event.channel.ends_with("/Analytic") || event.channel.ends_with("/Debug")) {
+                let record = (Arc::clone(&event.channel), event.record_id);
+                traits.records.entry(record).or_insert(event.time);
+            }
+        }
+        traits
+    }
+
+    fn contradict(&self, other: &Traits) -> bool {
+        let differ = |a: &BTreeSet<Uuid>, b: &BTreeSet<Uuid>| {
+            !a.is_empty() && !b.is_empty() && a.is_disjoint(b)
+        };
+        let mut records = other.records.iter();
+        differ(&self.devices, &other.devices)
+            || differ(&self.tenants, &other.tenants)
+            || records.any(|(record, time)| self.records.get(record).is_some_and(|of| of != time))
+    }
+
+    fn add(&mut self, other: Traits) {
+        self.devices.extend(other.devices);
+        self.tenants.extend(other.tenants);
+        self.records.extend(other.records);
+    }
+}
+
+/// The machine, and how many of its events were duplicates. `newest` is the name that renames
+/// ended with, in lower case, if it was renamed.
+fn machine_of(shares: Vec<Share>, newest: Option<&str>) -> (Machine, u64) {
+    let mut sources = BTreeSet::new();
+    let mut logs = Vec::new();
+    let mut events = Vec::new();
+    let mut problems = Vec::new();
+    for share in shares {
+        sources.insert(share.source);
+        logs.push(share.log);
+        events.extend(share.events);
+        problems.extend(share.problems);
+    }
+    logs.sort_by(|a, b| a.path.cmp(&b.path));
+    problems.sort();
+    let before = events.len();
+    leave_out_duplicates(&mut events);
+    let duplicates = (before - events.len()) as u64;
+    order(&mut events);
+
+    let spelled: BTreeSet<&Arc<str>> = events.iter().map(|event| &event.computer).collect();
+    let last = events
+        .iter()
+        .rev()
+        .find(|event| newest.is_none_or(|newest| event.computer.to_lowercase() == newest));
+    let name = last.map_or_else(|| "".into(), |event| Arc::clone(&event.computer));
+    let others = spelled
+        .into_iter()
+        .filter(|other| other.to_lowercase() != name.to_lowercase() && !other.is_empty());
+    let machine = Machine {
+        also_known_as: others.map(Arc::clone).collect(),
+        name: match name.is_empty() {
+            true => NO_NAME.into(),
+            false => name,
+        },
+        sources: sources.into_iter().collect(),
+        logs,
+        events,
+        problems,
+    };
+    (machine, duplicates)
 }
 
 /// Events are the same if computer, channel, record ID and time are.

@@ -1,6 +1,8 @@
 //! The command: parse, run, exit status.
 
 mod cli;
+mod paths;
+mod progress;
 
 use clap::Parser;
 use cli::{Analyze, Cli, Command, Explain, Format, Logs, Timeline};
@@ -12,6 +14,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// Some window failed.
 const FAILURES: u8 = 1;
@@ -120,9 +123,19 @@ fn timeline(arguments: &Timeline) -> Result<ExitCode, String> {
 }
 
 fn read(logs: &Logs) -> Result<(scan::Scan, Vec<Analysis>), String> {
-    let threads = logs.threads.map_or(0, usize::from);
-    let options = scan::Options::default().threads(threads);
-    let scan = scan::scan(&logs.paths, options).map_err(|error| error.to_string())?;
+    let paths = paths::paths(logs)?;
+    let options = scan::Options::default()
+        .threads(logs.threads.map_or(0, usize::from))
+        .limits(logs.limits.get())
+        .separate_bundles(logs.separate_bundles);
+    let started = Instant::now();
+    let scan = progress::shown(&paths, !logs.quiet, |progress| {
+        scan::scan_watched(&paths, options, progress)
+    });
+    let scan = scan.map_err(|error| error.to_string())?;
+    if logs.verbose {
+        progress::summary(&scan, started.elapsed());
+    }
     let analyses = report::analyze(&scan);
     Ok((scan, analyses))
 }

@@ -27,22 +27,30 @@ pub enum ProblemKind {
     Unreadable,
     /// It was named on its own and is no event log.
     NotALog,
-    /// An archive or trace that is not read.
+    /// An archive or disk image of a kind that is not read, or a feature of one.
     Unsupported,
-    /// A link or a device inside a folder, which is not followed.
+    /// A link or a device inside a folder or archive, which is not followed.
     NotFollowed,
+    /// An archive, or a member of it, that needs a password.
+    Encrypted,
+    /// An archive that contradicts itself; what is sound in it was read.
+    DamagedArchive,
+    /// An archive that unpacks to more than it may: more bytes, members or layers.
+    LimitReached,
     /// The file header is damaged; the chunks were read all the same.
     DamagedHeader,
-    /// The file ends inside a chunk.
+    /// The file ends inside a chunk, or an archive before its end.
     Truncated,
     /// A slot holds neither a chunk nor nothing.
     DamagedChunk,
-    /// A chunk's checksum disagrees; its readable records were read.
+    /// The checksum of a chunk or of an archive's member disagrees; what is readable was read.
     ChecksumMismatch,
     /// Bytes inside a chunk in which no record could be made out.
     DamagedRecords,
     /// A record that could not be decoded.
     UndecodableRecord,
-    /// The parser failed on a chunk, which was left out.
+    /// The parser failed on a chunk or archive, which was left out.
     ParserFailure,
+    /// Records do not name their computer: the name is another part of the bundle's.
+    NameLost,
 }

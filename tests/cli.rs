@@ -119,9 +119,14 @@ fn what_cannot_be_read_is_one_line_that_says_what_and_where() {
     make("zero.evtx", b"");
     make("logs.zip", b"PK\x03\x04....");
     make("zips/logs.zip", b"PK\x03\x04....");
-    make("logs.cab", b"MSCF....");
+    make(
+        "nologs.zip",
+        b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    );
+    make("logs.cab", b"MSCF\0\0\0\0....");
     make("logs.7z", b"7z\xbc\xaf\x27\x1c");
-    let zip = "a zip archive, which is not read: unpack it and name the folder";
+    let cut = "it ends inside the header of a member: copy it again";
+    let unsupported = "a 7z archive, which is not read: unpack it and name the folder";
     let no_log = "there is no event log (.evtx) in it";
     for (arguments, message) in [
         (
@@ -139,16 +144,14 @@ fn what_cannot_be_read_is_one_line_that_says_what_and_where() {
             "notes.evtx: not an event log: it starts with neither ElfFile nor a chunk".to_owned(),
         ),
         (&["zero.evtx"], "zero.evtx: the file is empty".to_owned()),
-        (&["logs.zip"], format!("logs.zip: {zip}")),
-        (&["zips"], format!("zips: {zip} (zips/logs.zip)")),
+        (&["logs.zip"], format!("logs.zip: {cut}")),
+        (&["zips"], format!("zips: {cut} (zips/logs.zip)")),
+        (&["nologs.zip"], format!("nologs.zip: {no_log}")),
         (
             &["logs.cab"],
-            format!("logs.cab: {}", zip.replace("zip", "cabinet")),
+            "logs.cab: the start of the cabinet is cut or damaged: copy it again".to_owned(),
         ),
-        (
-            &["logs.7z"],
-            format!("logs.7z: {}", zip.replace("zip", "7z")),
-        ),
+        (&["logs.7z"], format!("logs.7z: {unsupported}")),
         (
             &["empty", "nologs"],
             format!("no event log was found in 2 inputs; the first of them, empty: {no_log}"),
@@ -189,11 +192,11 @@ fn without_arguments_it_shows_its_help() {
     let output = run::<&str>(&[]);
     assert_eq!(status(&output), 2);
     assert_eq!(text(&output.stdout), "");
-    assert!(text(&output.stderr).contains("Usage: prtrace [OPTIONS] <PATH>..."));
+    assert!(text(&output.stderr).contains("Usage: prtrace [OPTIONS] [PATH]..."));
     let help = run(&["--help"]);
     assert_eq!(status(&help), 0);
     assert_eq!(text(&help.stderr), "");
-    assert!(text(&help.stdout).contains("Usage: prtrace [OPTIONS] <PATH>..."));
+    assert!(text(&help.stdout).contains("Usage: prtrace [OPTIONS] [PATH]..."));
     let version = run(&["--version"]);
     assert_eq!(
         text(&version.stdout),
@@ -385,12 +388,13 @@ fn one_bad_path_costs_nothing_but_itself() {
     assert_eq!(
         problems,
         [
-            (&"logs.zip".into(), &"unsupported".into()),
+            (&"logs.zip".into(), &"truncated".into()),
+            (&"logs.zip".into(), &"truncated".into()),
             (&"missing".into(), &"unreadable".into()),
             (&"notes.evtx".into(), &"not_a_log".into()),
         ]
     );
-    assert_eq!(report["totals"]["problems"], 3);
+    assert_eq!(report["totals"]["problems"], 4);
     let output = run_in(folder.path(), &paths);
     let shown = text(&output.stdout);
     assert!(shown.starts_with("PC-2.contoso.com: "));

@@ -48,9 +48,13 @@ fn try_read(bytes: &[u8]) -> Result<Found, scan::Error> {
     let mut problems: Vec<_> = machines
         .flat_map(|machine| &machine.problems)
         .chain(&scan.problems)
-        .map(|problem| {
+        .inspect(|problem| {
             assert!(problem.path.ends_with("log.evtx"));
             assert!(!problem.detail.is_empty());
+        })
+        // Not a place, but records here and there.
+        .filter(|problem| problem.kind != ProblemKind::NameLost)
+        .map(|problem| {
             let offset = problem.offset.expect("a place");
             (problem.kind, offset, problem.lost_bytes)
         })

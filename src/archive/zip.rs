@@ -200,7 +200,7 @@ impl Zip {
                 .entries
                 .binary_search_by_key(&start, |entry| entry.start);
             let Some((mut entry, data, size_behind)) = local_entry(&mut cursor, start)? else {
-                let detail = "it ends inside the header of a member";
+                let detail = "it ends inside the header of a member: copy it again";
                 refusals.push(Refusal::new(RefusalKind::Truncated, detail));
                 break;
             };

@@ -1,0 +1,275 @@
+//! What a collector's bundle says of the machine that it was collected on, beside its logs: asked
+//! only where records have lost the computer's name.
+//!
+//! The texts are told by their names, since nothing in them says what they are.
+
+use crate::problem::{Problem, ProblemKind};
+use crate::scan::Log;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// As much of a text as is looked at.
+pub(crate) const TEXT: usize = 0x1_0000;
+
+/// A computer's name, out of something else than a record.
+#[derive(Clone, Debug)]
+pub(crate) struct Hint {
+    /// The file that says so, as the report prints it.
+    pub(crate) path: String,
+    /// The input or archive that it was found in.
+    pub(crate) source: Arc<str>,
+    text: Text,
+    name: String,
+}
+
+/// Texts that name the computer, the surest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Text {
+    /// A record of another log. No text at all.
+    Record,
+    /// `Build.txt`: the first word of its first line.
+    Build,
+    /// `Env.txt`, `set.txt`: the environment.
+    Environment,
+    /// `client_info.json`: whom the collector ran on.
+    Client,
+    /// `DeviceHash_NAME.csv`.
+    DeviceHash,
+    /// `DeviceInfo.txt` and what dsregcmd printed.
+    DeviceState,
+}
+
+/// What of a text tells the computer's name, if one of this name does.
+pub(crate) fn hint(path: &str, source: &Arc<str>, read: impl FnOnce() -> Vec<u8>) -> Option<Hint> {
+    let file = path.rsplit(['/', '!']).next()?.to_lowercase();
+    let text = match file.as_str() {
+        "build.txt" => Text::Build,
+        "env.txt" | "set.txt" => Text::Environment,
+        "client_info.json" | "collection_context.json" => Text::Client,
+        "deviceinfo.txt" => Text::DeviceState,
+        _ if file.starts_with("devicehash_") && file.ends_with(".csv") => Text::DeviceHash,
+        _ if file.contains("dsregcmd") => Text::DeviceState,
+        _ => return None,
+    };
+    let name = match text {
+        Text::DeviceHash => {
+            let file = path.rsplit(['/', '!']).next()?;
+            let name = file.get("devicehash_".len()..file.len() - ".csv".len())?;
+            name.to_owned()
+        }
+        _ => name_in(text, &decode(&read()))?,
+    };
+    is_host(&name).then(|| Hint {
+        path: path.to_owned(),
+        source: Arc::clone(source),
+        text,
+        name,
+    })
+}
+
+/// UTF-16 with its mark, else whatever code page: names are ASCII.
+fn decode(bytes: &[u8]) -> String {
+    match bytes {
+        [0xff, 0xfe, text @ ..] => {
+            let units = text.chunks_exact(2).map(|unit| match unit {
+                [low, high] => u16::from_le_bytes([*low, *high]),
+                _ => 0,
+            });
+            char::decode_utf16(units)
+                .map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER))
+                .collect()
+        }
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+fn name_in(text: Text, content: &str) -> Option<String> {
+    let after = |key: &str, separator: char| {
+        content.lines().find_map(|line| {
+            let (name, value) = line.split_once(separator)?;
+            let value = value.trim().trim_matches([',', '"']);
+            let name = name.trim().trim_matches('"');
+            (name.eq_ignore_ascii_case(key) && !value.is_empty()).then(|| value.to_owned())
+        })
+    };
+    match text {
+        // An old form is registry output, which names no computer.
+        Text::Build => {
+            let line = content.lines().next()?;
+            let name = line.split_whitespace().next()?;
+            line.contains("Version").then(|| name.to_owned())
+        }
+        Text::Environment => after("COMPUTERNAME", '='),
+        Text::Client => {
+            let client: serde_json::Value = serde_json::from_str(content).ok()?;
+            let names = ["Hostname", "hostname", "Fqdn", "fqdn"];
+            let name = names.iter().find_map(|name| client.get(name)?.as_str())?;
+            Some(name.to_owned())
+        }
+        Text::DeviceState => after("Device Name", ':'),
+        Text::Record | Text::DeviceHash => None,
+    }
+}
+
+/// Whether this can be a computer's name.
+fn is_host(name: &str) -> bool {
+    let is_part = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+    (1..=255).contains(&name.len()) && name.bytes().all(is_part)
+}
+
+/// Gives events whose records name no computer the name that the rest of their bundle has for it,
+/// and says so.
+pub(crate) fn give_lost_names(logs: &mut [Log], hints: &[Hint]) {
+    let is_lost = |log: &Log| log.events.iter().any(|of| of.event.computer.is_empty());
+    if !logs.iter().any(is_lost) {
+        return;
+    }
+    // Scope → the surest name in it, nothing where two are as sure, and what says so.
+    let mut known: BTreeMap<String, (Text, Option<(String, String)>)> = BTreeMap::new();
+    let mut learn = |path: &str, source: &str, text: Text, name: &str| {
+        for scope in scopes(path, source) {
+            let found = Some((name.to_owned(), path.to_owned()));
+            let of = known.entry(scope).or_insert_with(|| (text, found.clone()));
+            if text < of.0 {
+                *of = (text, found);
+            } else if text == of.0 {
+                let same = |(known, _): &(String, String)| known.eq_ignore_ascii_case(name);
+                of.1 = of.1.take().filter(same);
+            }
+        }
+    };
+    for log in logs.iter() {
+        let mut last = "";
+        for decoded in &log.events {
+            let name = &*decoded.event.computer;
+            if !name.is_empty() && name != last {
+                learn(&log.path, &log.source, Text::Record, name);
+                last = name;
+            }
+        }
+    }
+    for hint in hints {
+        learn(&hint.path, &hint.source, hint.text, &hint.name);
+    }
+    for log in logs.iter_mut().filter(|log| is_lost(log)) {
+        let mut scopes = scopes(&log.path, &log.source);
+        let said = scopes.find_map(|scope| known.get(&scope)?.1.clone());
+        let found = match said {
+            Some((name, path)) => Some((name, format!("as {path} says"))),
+            None => {
+                name_in_path(&log.path).map(|name| (name.to_owned(), "as its path says".to_owned()))
+            }
+        };
+        let Some((name, why)) = found else {
+            continue;
+        };
+        let computer: Arc<str> = name.as_str().into();
+        let lost = log
+            .events
+            .iter_mut()
+            .filter(|of| of.event.computer.is_empty());
+        let mut count = 0_u64;
+        for decoded in lost {
+            decoded.event.computer = Arc::clone(&computer);
+            count += 1;
+        }
+        log.problems.push(Problem {
+            path: log.path.clone(),
+            offset: None,
+            kind: ProblemKind::NameLost,
+            detail: format!("{count} of its events name no computer: taken for {name}, {why}"),
+            lost_bytes: 0,
+        });
+    }
+}
+
+/// Where what a file says of the computer holds, the narrowest first: its folder in the source, the
+/// source, and the archives around it.
+fn scopes(path: &str, source: &str) -> impl Iterator<Item = String> {
+    let own = [crate::machine::unit(path, source), source.to_owned()];
+    let around = source.match_indices('!').rev();
+    let around: Vec<String> = around
+        .map(|(at, _)| source.get(..at).unwrap_or_default().to_owned())
+        .collect();
+    own.into_iter().chain(around)
+}
+
+/// The computer's name in the names of a file, its folders and its archives, as collectors put it
+/// there.
+fn name_in_path(path: &str) -> Option<&str> {
+    let parts: Vec<&str> = path.split(['/', '!']).collect();
+    let mut found = parts
+        .iter()
+        .rev()
+        .map(|part| stem(part))
+        .filter_map(named_by_collector);
+    let before_disk = || {
+        // What stands in front of a disk's own tree: NAME.zip!C/Windows/…, NAME/C/Windows/…
+        let at = parts.windows(2).position(|pair| match pair {
+            [disk, folder] => {
+                matches!(*disk, "C" | "C%3A" | "C:") && folder.eq_ignore_ascii_case("Windows")
+            }
+            _ => false,
+        })?;
+        Some(stem(parts.get(at.checked_sub(1)?)?))
+    };
+    found
+        .next()
+        .or_else(before_disk)
+        .filter(|name| is_host(name))
+}
+
+/// A name without an archive's ending.
+fn stem(name: &str) -> &str {
+    let ending = |ending: &&str| {
+        let at = name.len().checked_sub(ending.len());
+        at.and_then(|at| name.get(at..))
+            .is_some_and(|end| end.eq_ignore_ascii_case(ending))
+    };
+    let endings = [".zip", ".cab", ".tar.gz", ".tgz", ".tar", ".gz"];
+    let found = endings.iter().find(|of| ending(of));
+    name.get(..name.len() - found.map_or(0, |of| of.len()))
+        .unwrap_or(name)
+}
+
+/// The computer's name in a name that a collector made: `TSS_NAME_240215-091200_…`,
+/// `NAME_240215-091200_Aad_Oper.evtx`, `NAME-Microsoft-Windows-…`, `DiagLogs-NAME-20260114T…`,
+/// `NAME_CollectedData_…`, `Collection-NAME-2026-01-14T…`, `NAME-C.1352adc54e292a23-F.…`.
+fn named_by_collector(name: &str) -> Option<&str> {
+    let before = |name: &'_ str, mark: &str| Some(name.find(mark)?).filter(|at| *at > 0);
+    if let Some(rest) = name.strip_prefix("DiagLogs-") {
+        return before_stamp(rest, "-dddddddd");
+    }
+    if let Some(rest) = name.strip_prefix("Collection-") {
+        return before_stamp(rest, "-dddd-dd-dd");
+    }
+    let rest = ["TSSv2_", "TSS_"]
+        .iter()
+        .find_map(|of| name.strip_prefix(of));
+    if let Some(host) = before_stamp(rest.unwrap_or(name), "_dddddd-dddddd") {
+        return Some(host);
+    }
+    let marks = [
+        "-Microsoft-Windows-",
+        "_Microsoft-Windows-",
+        "_CollectedData_",
+        "-C.",
+    ];
+    let at = marks.iter().find_map(|mark| before(name, mark))?;
+    name.get(..at)
+}
+
+/// What stands before the last place that looks like this, where `d` is a digit.
+fn before_stamp<'n>(name: &'n str, stamp: &str) -> Option<&'n str> {
+    let fits = |at: &usize| {
+        let here = name.as_bytes().get(*at..*at + stamp.len());
+        let mut pairs = here.into_iter().flatten().zip(stamp.bytes());
+        here.is_some()
+            && pairs.all(|(found, wanted)| match wanted {
+                b'd' => found.is_ascii_digit(),
+                other => *found == other,
+            })
+    };
+    let at = (1..name.len()).rev().find(fits)?;
+    name.get(..at)
+}

@@ -1,0 +1,535 @@
+//! Bundles as they arrive: archives in any nesting give what their unpacked folders give, and
+//! hostile ones cost a line each.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use support::{file_names, json_bytes, scenario};
+use zip::write::SimpleFileOptions;
+
+fn report(paths: &[&Path]) -> Value {
+    serde_json::from_slice(&json_bytes(paths, 2)).unwrap()
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_prtrace"));
+    command.current_dir(folder).args(arguments);
+    command.output().unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    str::from_utf8(&output.stderr).unwrap()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().unwrap()
+}
+
+/// A zip of these members.
+fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in members {
+        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, *bytes).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(bytes).unwrap();
+    gzip.finish().unwrap()
+}
+
+fn cab(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut builder = cab::CabinetBuilder::new();
+    let folder = builder.add_folder(cab::CompressionType::MsZip);
+    for (name, _) in members {
+        folder.add_file(name.replace('/', "\\"));
+    }
+    let mut cabinet = builder.build(std::io::Cursor::new(Vec::new())).unwrap();
+    for (_, bytes) in members {
+        let mut file = cabinet.next_file().unwrap().unwrap();
+        file.write_all(bytes).unwrap();
+    }
+    cabinet.finish().unwrap().into_inner()
+}
+
+/// The logs of a scenario, in a folder as a collector names it.
+fn logs(scenario: &str) -> Vec<(String, Vec<u8>)> {
+    let logs = scenario::logs(scenario).unwrap().into_iter();
+    logs.map(|(name, bytes)| (format!("authlogs/{name}"), bytes))
+        .collect()
+}
+
+fn members(logs: &[(String, Vec<u8>)]) -> Vec<(&str, &[u8])> {
+    logs.iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect()
+}
+
+const FAILING: &str = "computer PC-1.contoso.com\n\
+    08:00:00 1006\n\
+    08:00:00.1 1081 Error=invalid_grant ErrorDescription=AADSTS50126\n\
+    08:00:00.2 1007 Status=0xC000006D\n";
+
+/// A report without what differs between an archive and its folder: how paths are spelled.
+fn plain(report: &Value, archives: &[&str]) -> Value {
+    let mut text = report.to_string();
+    for (archive, folder) in archives.iter().map(|pair| pair.split_once('=').unwrap()) {
+        text = text.replace(archive, folder);
+    }
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn an_archive_of_any_kind_gives_what_its_folder_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let logs = logs(FAILING);
+    let members = members(&logs);
+    scenario::write_to(FAILING, &at("folder/authlogs")).unwrap();
+    let expected = run(folder.path(), &["--format", "json", "folder"]);
+    let expected: Value = serde_json::from_slice(&expected.stdout).unwrap();
+    assert_eq!(expected["totals"]["windows_failed"], 1);
+
+    let backslashes: Vec<(String, &[u8])> = members
+        .iter()
+        .map(|(name, bytes)| (name.replace('/', "\\"), *bytes))
+        .collect();
+    let backslashes: Vec<(&str, &[u8])> = backslashes
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), *bytes))
+        .collect();
+    let zipped = zip(&members);
+    for (name, bytes, inside) in [
+        ("a.zip", zipped.clone(), "a.zip!"),
+        ("b.zip", zip(&backslashes), "b.zip!"),
+        // The name says nothing.
+        ("c.dat", zipped.clone(), "c.dat!"),
+        ("d.cab", cab(&members), "d.cab!"),
+        ("e.tar", tar(&members), "e.tar!"),
+        ("f.tar.gz", gzip(&tar(&members)), "f.tar.gz!"),
+        ("g.zip", zip(&[("in/h.zip", &zipped)]), "g.zip!in/h.zip!"),
+        ("i.zip", zip(&[("j.cab", &cab(&members))]), "i.zip!j.cab!"),
+        ("k.tar", tar(&[("l.zip", &zipped)]), "k.tar!l.zip!"),
+        (
+            "m.zip",
+            zip(&[("n.tar.gz", &gzip(&tar(&members)))]),
+            "m.zip!n.tar.gz!",
+        ),
+    ] {
+        fs::write(at(name), bytes).unwrap();
+        let output = run(folder.path(), &["--format", "json", name]);
+        assert_eq!(stderr(&output), "", "{name}");
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let source = inside.trim_end_matches('!');
+        assert_eq!(found["machines"][0]["sources"], json!([source]), "{name}");
+        let renames = [
+            format!("{inside}=folder/"),
+            format!("\"{source}\"=\"folder\""),
+        ];
+        let renames: Vec<&str> = renames.iter().map(String::as_str).collect();
+        assert_eq!(plain(&found, &renames), expected, "{name}");
+    }
+    // A single log, compressed, keeps its name.
+    let (_, log) = &logs[0];
+    fs::write(at("Aad.evtx.gz"), gzip(log)).unwrap();
+    let found = report(&[&at("Aad.evtx.gz")]);
+    let path = found["machines"][0]["logs"][0]["path"].as_str().unwrap();
+    assert!(path.ends_with("/Aad.evtx.gz"), "{path}");
+}
+
+#[test]
+fn real_zips_give_what_their_folders_give() {
+    let Some(logs) = support::required("PRTRACE_TEST_LOGS") else {
+        return;
+    };
+    let zips = PathBuf::from(logs).join("real");
+    let folder = tempfile::tempdir().unwrap();
+    let mut outer = zip::ZipWriter::new(File::create(folder.path().join("outer.zip")).unwrap());
+    for name in file_names(&zips) {
+        let bytes = fs::read(zips.join(&name)).unwrap();
+        outer
+            .start_file(name.as_str(), SimpleFileOptions::default())
+            .unwrap();
+        outer.write_all(&bytes).unwrap();
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(&bytes)).unwrap();
+        let stem = name.strip_suffix(".zip").unwrap();
+        archive
+            .extract(folder.path().join("real").join(stem))
+            .unwrap();
+        fs::create_dir_all(folder.path().join("zips")).unwrap();
+        fs::write(folder.path().join("zips").join(&name), bytes).unwrap();
+    }
+    outer.finish().unwrap();
+    let names = file_names(&folder.path().join("real"));
+    let folders: Vec<String> = names.iter().map(|name| format!("real/{name}")).collect();
+    let mut arguments = vec!["--format", "json"];
+    arguments.extend(folders.iter().map(String::as_str));
+    let json = |arguments: &[&str]| -> Value {
+        serde_json::from_slice(&run(folder.path(), arguments).stdout).unwrap()
+    };
+    let expected = json(&arguments);
+    assert_eq!(expected["totals"]["logs"], 508);
+    assert_eq!(expected["totals"]["records_read"], 202_778);
+    assert_eq!(expected["totals"]["events"], 215);
+    let renames = ["zips/=real/", "outer.zip!=real/", ".zip!=/", ".zip\"=\""];
+    for path in ["zips", "outer.zip"] {
+        let found = json(&["--format", "json", path]);
+        assert!(plain(&found, &renames) == expected, "{path}");
+    }
+}
+
+#[test]
+fn what_a_hostile_archive_holds_costs_a_line_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = tempfile::tempdir_in(folder.path()).unwrap();
+    let at = |name: &str| inside.path().join(name);
+    let logs = logs(FAILING);
+    let (name, log) = &logs[0];
+    // Names that lead out of the archive are names, no more.
+    let hostile = [
+        "../../evil.evtx",
+        "/evil.evtx",
+        "C:\\evil.evtx",
+        "a\u{1b}[2J\u{0}.evtx",
+    ];
+    let mut archive = zip::ZipWriter::new(File::create(at("traversal.zip")).unwrap());
+    for name in hostile {
+        archive
+            .start_file(name, SimpleFileOptions::default())
+            .unwrap();
+        archive.write_all(log).unwrap();
+    }
+    archive.finish().unwrap();
+    // 100 archives inside each other.
+    let mut deep = zip(&[(name, log)]);
+    for _ in 0..100 {
+        deep = zip(&[("deeper.zip", &deep)]);
+    }
+    fs::write(at("deep.zip"), deep).unwrap();
+    // One that ends early, and one that is no archive behind its first bytes.
+    let whole = zip(&[(name, log), ("b.evtx", log)]);
+    fs::write(at("cut.zip"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(at("none.cab"), b"MSCF\0\0\0\0 and nothing else").unwrap();
+    fs::write(at("logs.7z"), b"7z\xbc\xaf\x27\x1c and nothing else").unwrap();
+    // Nothing of it is a log, but one is beside it.
+    fs::write(at("good.evtx"), log).unwrap();
+
+    let before = file_names(inside.path());
+    let output = run(inside.path(), &["--format", "json", "."]);
+    assert_eq!(stderr(&output), "");
+    assert_eq!(output.status.code(), Some(1));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    // Five copies of one log are one machine with one window.
+    assert_eq!(found["totals"]["windows_failed"], 1);
+    let problems: Vec<(&str, &str)> = list(&found["problems"])
+        .iter()
+        .chain(list(&found["machines"][0]["problems"]))
+        .map(|problem| {
+            let text = |key: &str| problem[key].as_str().unwrap();
+            (text("path"), text("kind"))
+        })
+        .collect();
+    let deep = "./deep.zip".to_owned() + &"!deeper.zip".repeat(8);
+    for (path, kind) in [
+        ("./cut.zip", "truncated"),
+        (deep.as_str(), "limit_reached"),
+        ("./none.cab", "truncated"),
+        ("./logs.7z", "unsupported"),
+    ] {
+        let count = problems.iter().filter(|of| **of == (path, kind)).count();
+        assert_eq!(count, 1, "{path} {kind} in {problems:#?}");
+    }
+    // Nothing was written, here or above.
+    assert_eq!(file_names(inside.path()), before);
+    assert_eq!(file_names(folder.path()).len(), 1);
+    assert!(!Path::new("/evil.evtx").exists());
+    // And no name steers the terminal.
+    let output = run(inside.path(), &["--all", "traversal.zip"]);
+    assert!(
+        output
+            .stdout
+            .iter()
+            .all(|byte| *byte >= 0x20 || *byte == b'\n')
+    );
+}
+
+#[test]
+fn a_limit_that_is_passed_is_named_with_the_option_that_raises_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let logs = logs(FAILING);
+    let inner = zip(&members(&logs));
+    // Not stored: what is stored in an archive is read where it stands.
+    let outer = zip(&[("a/x.zip", &inner), ("b/x.zip", &inner)]);
+    fs::write(at("outer.zip"), &outer).unwrap();
+    fs::write(at("good.evtx"), &logs[0].1).unwrap();
+    for (limit, named) in [
+        (["--max-members", "2"], "--max-members"),
+        (["--max-depth", "1"], "--max-depth"),
+        (["--max-nested", "100"], "--max-nested"),
+    ] {
+        let mut arguments = vec!["--format", "json", "outer.zip", "good.evtx"];
+        arguments.extend(limit);
+        let output = run(folder.path(), &arguments);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let problems = list(&found["problems"]);
+        assert!(!problems.is_empty(), "{limit:?}");
+        for problem in problems {
+            assert_eq!(problem["kind"], "limit_reached");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains(named), "{detail}");
+        }
+        // The rest is reported.
+        assert_eq!(found["totals"]["logs"], 1, "{limit:?}");
+    }
+}
+
+/// The names of the machines and the inputs they were found in.
+fn machines(report: &Value) -> Vec<(String, Vec<String>)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    list(&report["machines"])
+        .iter()
+        .map(|machine| {
+            let sources = list(&machine["sources"]).iter();
+            let base = |path: String| path.rsplit('/').next().unwrap().to_owned();
+            (
+                text(&machine["name"]),
+                sources.map(|source| base(text(source))).collect(),
+            )
+        })
+        .collect()
+}
+
+fn named(name: &str, sources: &[&str]) -> (String, Vec<String>) {
+    let sources = sources.iter().map(|source| (*source).to_owned());
+    (name.to_owned(), sources.collect())
+}
+
+/// Bundles of the scenarios, as zips in a folder.
+fn bundles(scenarios: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, scenario) in scenarios {
+        let logs = logs(scenario);
+        fs::write(folder.path().join(name), zip(&members(&logs))).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_machine_in_several_bundles_is_one_unless_they_are_to_be_kept_apart() {
+    let later = FAILING
+        .replace("08:", "09:")
+        .replace(" 1006", " 1006 @record=900");
+    let later = later
+        .replace(" 1081", " 1081 @record=901")
+        .replace(" 1007", " 1007 @record=902");
+    let folder = bundles(&[("monday.zip", FAILING), ("tuesday.zip", &later)]);
+    let found = report(&[folder.path()]);
+    let both = ["monday.zip", "tuesday.zip"];
+    assert_eq!(machines(&found), [named("PC-1.contoso.com", &both)]);
+    assert_eq!(found["totals"]["windows_failed"], 2);
+
+    let output = run(
+        folder.path(),
+        &["--separate-bundles", "--format", "json", "."],
+    );
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        machines(&found),
+        [
+            named("PC-1.contoso.com", &both[..1]),
+            named("PC-1.contoso.com", &both[1..]),
+        ]
+    );
+}
+
+#[test]
+fn machines_of_one_name_stay_apart_if_their_logs_contradict_each_other() {
+    // The same record numbers at other times: two computers of one name.
+    let other = FAILING.replace("08:", "09:");
+    let folder = bundles(&[
+        ("a.zip", FAILING),
+        ("b.zip", &other),
+        // Another copy of the first, to which it belongs.
+        ("c.zip", FAILING),
+    ]);
+    assert_eq!(
+        machines(&report(&[folder.path()])),
+        [
+            named("PC-1.contoso.com", &["a.zip", "c.zip"]),
+            named("PC-1.contoso.com", &["b.zip"]),
+        ]
+    );
+
+    // Other devices, as their events say, whatever the record numbers.
+    let device = |hour: u32, id: &str| {
+        format!(
+            "computer DESKTOP-7QX12AB\n{hour:02}:00:00 250 @record={hour} Attribute=name \
+             TenantId=11111111-2222-3333-4444-555555555555 DeviceId={id}\n"
+        )
+    };
+    let first = "aaaaaaaa-0000-4000-8000-000000000001";
+    let second = "aaaaaaaa-0000-4000-8000-000000000002";
+    let folder = bundles(&[
+        ("a.zip", &device(8, first)),
+        ("b.zip", &device(9, second)),
+        ("c.zip", &device(10, first)),
+    ]);
+    assert_eq!(
+        machines(&report(&[folder.path()])),
+        [
+            named("DESKTOP-7QX12AB", &["a.zip", "c.zip"]),
+            named("DESKTOP-7QX12AB", &["b.zip"]),
+        ]
+    );
+    // As folders of one folder, too.
+    let pile = tempfile::tempdir().unwrap();
+    scenario::write_to(&device(8, first), &pile.path().join("a")).unwrap();
+    scenario::write_to(&device(9, second), &pile.path().join("b")).unwrap();
+    assert_eq!(machines(&report(&[pile.path()])).len(), 2);
+}
+
+#[test]
+fn a_name_that_the_records_lost_comes_from_the_rest_of_the_bundle() {
+    let nameless: Vec<(String, Vec<u8>)> = {
+        let mut logs = Vec::new();
+        for (name, mut records) in scenario::records(FAILING).unwrap() {
+            for record in &mut records {
+                record.computer.clear();
+            }
+            let bytes = support::evtx::write_log(&records).unwrap();
+            logs.push((format!("authlogs/{name}"), bytes));
+        }
+        logs
+    };
+    let utf16 = |text: &str| {
+        let units = text.encode_utf16().flat_map(u16::to_le_bytes);
+        [0xff, 0xfe].into_iter().chain(units).collect::<Vec<u8>>()
+    };
+    let build = b"PC-042 Windows 11 Client Version:10.0 24H2 Build:26100.1\r\n".to_vec();
+    let env = utf16("ALLUSERSPROFILE=C:\\ProgramData\r\nCOMPUTERNAME=PC-042\r\n");
+    let status = b"|  Device State |\r\n   Device Name : PC-042.contoso.com\r\n".to_vec();
+    let client = br#"{"Hostname": "PC-042", "os": "windows"}"#.to_vec();
+    for (zip_name, text, expected) in [
+        ("logs.zip", Some(("authlogs/Build.txt", build)), "PC-042"),
+        ("logs.zip", Some(("authlogs/Env.txt", env)), "PC-042"),
+        (
+            "logs.zip",
+            Some(("authlogs/PreTraceLogs/DsRegCmdStatus.txt", status)),
+            "PC-042.contoso.com",
+        ),
+        ("logs.zip", Some(("client_info.json", client)), "PC-042"),
+        (
+            "logs.zip",
+            Some(("DeviceHash_PC-042.csv", Vec::new())),
+            "PC-042",
+        ),
+        ("TSS_PC-042_240215-091200_ADS_Auth.zip", None, "PC-042"),
+        ("DiagLogs-PC-042-20260114T101500Z.zip", None, "PC-042"),
+        ("Collection-PC-042-2026-01-14T10_15_00Z.zip", None, "PC-042"),
+        (
+            "PC-042_CollectedData_01_14_2026_10_15_UTC+1.ZIP",
+            None,
+            "PC-042",
+        ),
+        ("PC-042-C.1352adc54e292a23-F.ABC.zip", None, "PC-042"),
+        // Nothing says it.
+        ("logs.zip", None, "(name lost)"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut members = members(&nameless);
+        if let Some((name, bytes)) = &text {
+            members.push((name, bytes));
+        }
+        let path = folder.path().join(zip_name);
+        fs::write(&path, zip(&members)).unwrap();
+        let found = report(&[&path]);
+        assert_eq!(
+            found["machines"][0]["name"], expected,
+            "{zip_name} {text:?}"
+        );
+        let lost = list(&found["machines"][0]["problems"]).iter();
+        let lost = lost.filter(|problem| problem["kind"] == "name_lost");
+        let said = expected != "(name lost)";
+        assert_eq!(lost.count() > 0, said, "{zip_name}");
+    }
+}
+
+#[test]
+fn paths_come_from_lists_and_from_patterns_that_the_shell_left_alone() {
+    let folder = bundles(&[("a.zip", FAILING), ("b c.zip", FAILING)]);
+    fs::write(folder.path().join("list.txt"), "a.zip\r\nb c.zip\r\n").unwrap();
+    let expected = run(folder.path(), &["--format", "json", "a.zip", "b c.zip"]);
+    assert_eq!(expected.status.code(), Some(1));
+    for arguments in [
+        &["--files-from", "list.txt"][..],
+        &["*.zip"],
+        &["?.zip", "b c.zip"],
+    ] {
+        let arguments = [&["--format", "json"], arguments].concat();
+        let output = run(folder.path(), &arguments);
+        assert!(output.stdout == expected.stdout, "{arguments:?}");
+        assert_eq!(stderr(&output), "");
+    }
+    // A pattern that finds nothing is a path that is not there.
+    let output = run(folder.path(), &["*.7z"]);
+    assert_eq!(
+        stderr(&output),
+        "prtrace: *.7z: no such file or directory: check the path\n"
+    );
+    let output = run(folder.path(), &["--files-from", "missing.txt"]);
+    assert_eq!(
+        stderr(&output),
+        "prtrace: missing.txt: cannot read the list of paths: entity not found\n"
+    );
+    fs::write(folder.path().join("empty.txt"), "\n").unwrap();
+    let output = run(folder.path(), &["--files-from", "empty.txt"]);
+    assert_eq!(
+        stderr(&output),
+        "prtrace: empty.txt: the list has no path in it\n"
+    );
+}
+
+#[test]
+fn each_input_can_be_accounted_for() {
+    let folder = bundles(&[("a.zip", FAILING), ("b.zip", FAILING)]);
+    let output = run(folder.path(), &["-v", "a.zip", "b.zip"]);
+    let lines: Vec<&str> = stderr(&output).lines().collect();
+    assert_eq!(lines.len(), 3);
+    // Two logs of one chunk each, three records of ours.
+    for (line, name) in lines.iter().zip(["a.zip", "b.zip"]) {
+        let start = format!("{name}: 2 logs, 136.00 KiB, 3 records (3 of ours), 0 other files, ");
+        assert!(line.starts_with(&start), "{line}");
+    }
+    assert!(lines[2].starts_with("read 4 logs, 272.00 KiB in "));
+}
+
+#[test]
+fn a_token_that_a_collector_picked_up_is_not_even_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    scenario::write_to(FAILING, folder.path()).unwrap();
+    let secret = folder.path().join("AzureVMAccessToken.txt");
+    // It would be read as a log if it were.
+    fs::copy(folder.path().join("Aad_Analytic.evtx"), &secret).unwrap();
+    let found = report(&[folder.path()]);
+    assert_eq!(found["totals"]["logs"], 2);
+    assert_eq!(found["totals"]["other_files"], 1);
+}
