@@ -57,7 +57,7 @@ pub fn kind(start: &[u8]) -> Option<Kind> {
     match start {
         // A member, an empty archive, the first volume of a split one.
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] | [b'P', b'K', 7, 8, ..] => Some(Kind::Zip),
-        [b'M', b'S', b'C', b'F', 0, 0, 0, 0, ..] => Some(Kind::Cab),
+        [b'M', b'S', b'C', b'F', ..] => Some(Kind::Cab),
         [0x1f, 0x8b, 8, ..] => Some(Kind::Gzip),
         _ if start.get(257..262) == Some(b"ustar") => Some(Kind::Tar),
         _ => None,
