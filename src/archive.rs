@@ -57,7 +57,7 @@ pub fn kind(start: &[u8]) -> Option<Kind> {
     match start {
         // A member, an empty archive, the first volume of a split one.
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] | [b'P', b'K', 7, 8, ..] => Some(Kind::Zip),
-        [b'M', b'S', b'C', b'F', 0, 0, 0, 0, ..] => Some(Kind::Cab),
+        [b'M', b'S', b'C', b'F', ..] => Some(Kind::Cab),
         [0x1f, 0x8b, 8, ..] => Some(Kind::Gzip),
         _ if start.get(257..262) == Some(b"ustar") => Some(Kind::Tar),
         _ => None,
@@ -99,8 +99,8 @@ pub struct Limits {
     /// Bytes that one input may unpack to, each layer of nesting counted. A small input is held
     /// to less: to [`Limits::ratio`] times its size, but always 8 GiB.
     pub bytes: u64,
-    /// What a byte may unpack to beyond the first 64 MiB of a member. Logs that are mostly
-    /// unused come to several hundred, but are small.
+    /// What a byte may unpack to beyond the first 64 MiB of a member. Logs that are mostly unused
+    /// come to several hundred, nothing but zeros to 1030.
     pub ratio: u64,
     /// Archives inside archives: a file in a zip has depth 1.
     pub depth: u32,
@@ -113,7 +113,7 @@ impl Default for Limits {
         Limits {
             members: 1_000_000,
             bytes: 1 << 40,
-            ratio: 500,
+            ratio: 1000,
             depth: 8,
             nested: 512 << 20,
         }

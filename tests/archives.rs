@@ -115,6 +115,7 @@ fn the_kind_is_told_by_the_first_bytes() {
         (write::zip(&[member("a", b"a")]), Some(Kind::Zip)),
         (write::zip(&[]), Some(Kind::Zip)),
         (write::mszip(&[("a", b"a")]), Some(Kind::Cab)),
+        (b"MSCF\0\0\0\xe0P".to_vec(), Some(Kind::Cab)),
         (gz(b"a"), Some(Kind::Gzip)),
         (tar[..512].to_vec(), Some(Kind::Tar)),
         (tar[..261].to_vec(), None),
@@ -146,12 +147,16 @@ fn every_member_of_a_zip_is_read_once_and_in_order() {
     streamed.streamed = true;
     let mut large = member("d/large.txt", &text);
     large.large = true;
+    // What has no long match is the same in both.
+    let mut deflate64 = member("e.bin", &log);
+    deflate64.method = 9;
     read(write::zip(&[
         stored("a/", b""),
         stored("a/stored.bin", &log),
         member(r"b\PC-042\log.evtx", &log),
         streamed,
         large,
+        deflate64,
         member("a/stored.bin", &text),
         member("empty", b""),
     ]))
@@ -160,6 +165,7 @@ fn every_member_of_a_zip_is_read_once_and_in_order() {
         ("b/PC-042/log.evtx", &log),
         ("c/streamed.txt", &text),
         ("d/large.txt", &text),
+        ("e.bin", &log),
         // The same name again is another member.
         ("a/stored.bin", &text),
         ("empty", b""),
@@ -575,6 +581,29 @@ fn a_cabinet_tells_what_it_cannot_give() {
     let seen = read(wrong);
     assert_eq!(seen.members[0].1, b"content");
     assert_eq!(seen.refused(), [("a", Checksum)]);
+}
+
+#[test]
+fn a_cabinet_reserves_nothing_for_what_it_counts() {
+    let sound = write::mszip(&[("a", b"content")]);
+    let mut folders = sound.clone();
+    folders[26..28].fill(0xff);
+    read(folders).is(&[("a", b"content")]);
+    let mut files = sound.clone();
+    files[28..30].fill(0xff);
+    let seen = read(files);
+    assert_eq!(seen.members[0], ("a".to_owned(), b"content".to_vec()));
+    assert!(seen.refused().contains(&("", Truncated)));
+    assert!(seen.refusals.len() < sound.len() / 16);
+    // A block more than there are.
+    let mut blocks = write::cab(
+        &[(0, &[(b"0123", 4)])],
+        &[("a", 0, 0, 4), ("b", 0, 4, 1 << 30)],
+    );
+    blocks[40..42].fill(0xff);
+    let seen = read(blocks);
+    assert_eq!(seen.members[0].1, b"0123");
+    assert_eq!(seen.refused(), [("b", Truncated)]);
 }
 
 #[test]

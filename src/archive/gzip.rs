@@ -1,9 +1,6 @@
 //! Gzip: one file in compressed pieces, which follow one another.
 
-use super::{
-    BUFFER, Budget, DEFLATE_MOST, Guard, Member, RATIO_FROM, Refusal, RefusalKind, display,
-    over_ratio,
-};
+use super::{BUFFER, Budget, Guard, Member, RATIO_FROM, Refusal, RefusalKind, display, over_ratio};
 use flate2::bufread::GzDecoder;
 use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
@@ -132,8 +129,8 @@ impl Read for Pieces<'_> {
                 }
                 Ok(count) => {
                     self.given += count as u64;
-                    let ratio = self.ratio.min(DEFLATE_MOST);
-                    if self.given > RATIO_FROM && self.given / self.packed.get().max(1) >= ratio {
+                    let packed = self.packed.get().max(1);
+                    if self.given > RATIO_FROM && self.given / packed >= self.ratio {
                         return Err(self.fail(over_ratio(self.ratio)));
                     }
                     return Ok(count);

@@ -228,8 +228,11 @@ pub fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
 /// A file of a cabinet: name, number of its folder, where it starts in it, size.
 pub type File<'a> = (&'a str, u16, u32, u32);
 
+/// Packed bytes of a cabinet with their unpacked size.
+pub type Block<'a> = (&'a [u8], u16);
+
 /// A cabinet of folders (method and blocks, each packed bytes with their unpacked size) and files.
-pub fn cab(folders: &[(u16, &[(&[u8], u16)])], files: &[File<'_>]) -> Vec<u8> {
+pub fn cab(folders: &[(u16, &[Block<'_>])], files: &[File<'_>]) -> Vec<u8> {
     let mut list = Vec::new();
     for (name, folder, offset, size) in files {
         list.extend(size.to_le_bytes());
