@@ -777,14 +777,7 @@ fn diagnosis(
 fn by_code(diagnosis: &mut Diagnosis, code: Option<&str>) {
     let Some(code) = code else { return };
     let info = match Code::parse(code) {
-        Some(number) => {
-            let mut spaces = number.family().spaces().iter();
-            let hex = number.canonical().to_string();
-            let low = (number.canonical().0 & 0xffff).to_string();
-            spaces.find_map(|space| {
-                knowledge::code_info(space, &hex).or_else(|| knowledge::code_info(space, &low))
-            })
-        }
+        Some(number) => number.rows().next(),
         None => ["aadsts", "oauth", "drs", "wstrust"]
             .into_iter()
             .find_map(|space| knowledge::code_info(space, code)),

@@ -1,6 +1,6 @@
 //! What a code means: any spelling of one, or any text with codes in it.
 
-use crate::code::{self, Code};
+use crate::code::{self, Code, Family};
 use crate::knowledge::{self, CodeInfo};
 #[cfg(feature = "cli")]
 use schemars::JsonSchema;
@@ -39,7 +39,7 @@ pub struct Explanation {
 #[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Explanations {
-    /// One for each code, in the order they were named.
+    /// One for each code and meaning, in the order they were named.
     pub codes: Vec<Explanation>,
 }
 
@@ -66,56 +66,75 @@ impl Explanations {
 
 fn explain(text: &str) -> Vec<Explanation> {
     let text = text.trim();
-    if let Some(explanation) = one(text) {
+    let mut found = one(text);
+    if found.is_empty() {
+        found = codes_in(text).iter().flat_map(|word| one(word)).collect();
+    }
+    if found.is_empty() {
+        let meaning = "no code is known in this text".to_owned();
+        found.push(unknown(text, text.to_owned(), meaning));
+    }
+    found
+}
+
+/// What a word means that is a code, known or not; nothing if it is none. Where two components use
+/// one number, each has its meaning.
+fn one(word: &str) -> Vec<Explanation> {
+    if word.is_empty() || word.contains(char::is_whitespace) && !word.starts_with("Unknown ") {
+        return Vec::new();
+    }
+    if let Some(server_code) = server_code(word) {
+        return vec![known("aadsts", &server_code, word).unwrap_or_else(|| {
+            let meaning = "an error of the sign-in service that is not in the table: its own text \
+                in the event says what it means";
+            unknown(word, server_code, meaning.to_owned())
+        })];
+    }
+    if let Some(explanation) = by_name(word) {
         return vec![explanation];
     }
-    let found: Vec<Explanation> = codes_in(text).iter().filter_map(|word| one(word)).collect();
-    match found.is_empty() {
-        true => vec![unknown(
-            text,
-            text.to_owned(),
-            "no code is known in this text".to_owned(),
-        )],
-        false => found,
+    let Some(code) = Code::parse(word) else {
+        return Vec::new();
+    };
+    // A plain small number is no 32-bit code, but a Win32 or WinHTTP error, an HTTP status or the
+    // number of a server code.
+    let small = code.0 < 0x8000_0000 && word.bytes().all(|b| b.is_ascii_digit());
+    let of_code = || of_code(word, code);
+    let is_known = |found: &Vec<Explanation>| found.iter().any(|of| of.known);
+    let number = || vec![small_number(word, code.0)];
+    match small {
+        true => Some(number()).filter(is_known).unwrap_or_else(|| {
+            // Of information and warnings of some families the number is small.
+            Some(of_code()).filter(is_known).unwrap_or_else(number)
+        }),
+        // Tools print Win32 and WinHTTP errors in hex too: 0x520 is 1312.
+        false => Some(of_code()).filter(is_known).unwrap_or_else(|| {
+            let short = (code.0 <= 0xffff).then(number).filter(is_known);
+            short.unwrap_or_else(of_code)
+        }),
     }
 }
 
-/// A word that is a code, known or not; nothing if it is none.
-fn one(word: &str) -> Option<Explanation> {
-    if word.is_empty() || word.contains(char::is_whitespace) && !word.starts_with("Unknown ") {
-        return None;
-    }
+/// A word that is a server code, in the usual spelling.
+fn server_code(word: &str) -> Option<String> {
     let upper = word.to_ascii_uppercase();
-    if let [server_code] = code::server_codes(&upper).as_slice()
-        && *server_code == upper
-    {
-        return Some(known("aadsts", server_code, word).unwrap_or_else(|| {
-            let meaning = "an error of the sign-in service that is not in the table: its own text \
-                in the event says what it means";
-            unknown(word, server_code.clone(), meaning.to_owned())
-        }));
-    }
-    if let Some(explanation) = by_name(word) {
-        return Some(explanation);
-    }
-    // A plain small number is no 32-bit code, but a Win32 or WinHTTP error, an HTTP status or the
-    // number of a server code.
-    if let Ok(number) = word.parse::<u32>()
-        && number < 0x8000_0000
-    {
-        return Some(small_number(word, number));
-    }
-    let code = Code::parse(word)?;
-    let found = of_code(word, code);
-    // Tools print Win32 and WinHTTP errors in hex too: 0x520 is 1312.
-    let short = !found.known && code.0 <= 0xffff;
-    let number = short.then(|| small_number(word, code.0));
-    Some(number.filter(|number| number.known).unwrap_or(found))
+    let digits = upper.strip_prefix("AADSTS");
+    let is_aadsts = digits
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
+    (is_aadsts || code::server_codes(&upper).as_slice() == [upper.as_str()]).then_some(upper)
 }
 
 fn small_number(word: &str, number: u32) -> Explanation {
     let plain = number.to_string();
+    // What only WinINet defines stands in the table as an HRESULT.
+    let of_wininet = || {
+        let code = Code(0x8007_0000 | number);
+        code.network_number()
+            .filter(|of| u32::from(*of) == number)?;
+        known("wininet", &code.to_string(), word)
+    };
     known("winhttp", &plain, word)
+        .or_else(of_wininet)
         .or_else(|| known("aadsts", &format!("AADSTS{plain}"), word))
         .or_else(|| known("win32", &plain, word))
         .or_else(|| known("http", &plain, word))
@@ -131,25 +150,27 @@ fn small_number(word: &str, number: u32) -> Explanation {
         })
 }
 
-fn of_code(word: &str, code: Code) -> Explanation {
+fn of_code(word: &str, code: Code) -> Vec<Explanation> {
     let canonical = code.canonical();
     let hex = canonical.to_string();
-    let low = (canonical.0 & 0xffff).to_string();
-    let by_family = canonical
-        .family()
-        .spaces()
-        .iter()
-        .find_map(|space| known(space, &hex, word).or_else(|| known(space, &low, word)));
-    // Information and warnings of a family have other top bits than its errors.
-    let listed = || {
-        let found = knowledge::codes().find(|info| info.code == hex)?;
-        Some(explanation(&found, word))
+    // One network number means something else in WinINet than in WinHTTP, or at another stage.
+    let is_told = |(number, row): &(usize, CodeInfo)| {
+        *number == 0 || row.meaning.is_some() && code.family() == Family::Network
     };
-    let mut found = by_family
-        .or_else(listed)
-        .unwrap_or_else(|| unknown(word, code.to_string(), decode(canonical)));
-    if found.meaning.is_none() {
-        found.meaning = Some(decode(canonical));
+    let rows = canonical.rows().enumerate().filter(is_told);
+    let mut found: Vec<Explanation> = rows.map(|(_, row)| explanation(&row, word)).collect();
+    if found.is_empty() {
+        // Information and warnings of a family have other top bits than its errors.
+        let listed = knowledge::codes().find(|info| info.code == hex);
+        found.push(match listed {
+            Some(info) => explanation(&info, word),
+            None => unknown(word, code.to_string(), decode(canonical)),
+        });
+    }
+    for explanation in &mut found {
+        let of_bits =
+            || inner(canonical).unwrap_or_else(|| "only its name is published".to_owned());
+        explanation.meaning.get_or_insert_with(of_bits);
     }
     found
 }
@@ -157,17 +178,24 @@ fn of_code(word: &str, code: Code) -> Explanation {
 /// What the bits of a code say, for want of a name.
 fn decode(code: Code) -> String {
     let low = code.0 & 0xffff;
+    inner(code).unwrap_or_else(|| {
+        let family = code.family().description();
+        format!("{family}, number {low} (0x{low:04x}), which is in no table")
+    })
+}
+
+/// What the number inside a code is, if it has one.
+fn inner(code: Code) -> Option<String> {
+    let low = code.0 & 0xffff;
     let inner = match code.0 >> 16 {
         0x8007 => knowledge::code_info("win32", &low.to_string()),
         0x8019 | 0xcaa3 => knowledge::code_info("http", &low.to_string()),
         0xcaa8 => knowledge::code_info("winhttp", &low.to_string()),
         _ => None,
     };
+    let inner = inner.and_then(|info| info.symbol.or(info.meaning))?;
     let family = code.family().description();
-    match inner.and_then(|info| info.symbol.or(info.meaning)) {
-        Some(inner) => format!("{family}; {low} in it is {inner}"),
-        None => format!("{family}, number {low} (0x{low:04x}), which is in no table"),
-    }
+    Some(format!("{family}; {low} in it is {inner}"))
 }
 
 /// A code that has a name: an OAuth error, a WS-Trust fault, a DRS error, or a symbol.
@@ -244,7 +272,9 @@ fn codes_in(text: &str) -> Vec<String> {
             && Code::parse(word).is_some_and(Code::is_failure);
         // Zero means that there is none.
         let is_hex = is_hex && Code::parse(word).is_some_and(|code| code.0 != 0);
-        if is_hex || is_decimal {
+        if let Some(code) = server_code(word) {
+            found.push((at, code));
+        } else if is_hex || is_decimal {
             found.push((at, word.to_owned()));
         } else if word.contains('_') || word.chars().any(char::is_uppercase) {
             let named = by_name(word).filter(|_| word.len() >= 6);
@@ -275,9 +305,11 @@ pub fn write_text(explanations: &Explanations, out: &mut dyn Write) -> io::Resul
         let symbol = explanation
             .symbol
             .map_or(String::new(), |symbol| format!(" {symbol}"));
-        let space = match explanation.space {
-            Some(space) => format!(" ({space})"),
-            None => ": unknown".to_owned(),
+        let is_number = explanation.code.starts_with("0x");
+        let space = match (explanation.space, explanation.symbol) {
+            (Some(space), None) if is_number => format!(" ({space}, no name is published)"),
+            (Some(space), _) => format!(" ({space})"),
+            (None, _) => ": unknown".to_owned(),
         };
         writeln!(out, "{}{symbol}{space}", shown(&explanation.code))?;
         if let Some(meaning) = &explanation.meaning {
@@ -286,8 +318,10 @@ pub fn write_text(explanations: &Explanations, out: &mut dyn Write) -> io::Resul
         if let Some(stage) = explanation.stage {
             field("Seen at", stage, out)?;
         }
-        if let Some(cause) = explanation.cause {
-            field("Cause", cause, out)?;
+        match explanation.cause {
+            Some(cause) => field("Cause", cause, out)?,
+            None if !explanation.next_steps.is_empty() => field("Cause", "not published", out)?,
+            None => {}
         }
         steps(&explanation.next_steps, out)?;
         for (number, source) in explanation.sources.iter().enumerate() {
