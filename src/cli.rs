@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// Report the windows in event logs (the default command)
     Analyze(Analyze),
     /// Show every event of each machine in order, with its window or run
-    Timeline(Timeline),
+    Timeline(Logs),
     /// Say what codes mean, in any spelling or inside any text
     Explain(Explain),
     /// Print the JSON Schema of the JSON report
@@ -53,12 +53,6 @@ pub(crate) struct Logs {
     /// Number of worker threads [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Timeline {
-    #[command(flatten)]
-    pub(crate) logs: Logs,
     /// Only what happened within 5 minutes of this time (UTC), with whole windows and runs
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) at: Option<DateTime<Utc>>,

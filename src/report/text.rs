@@ -362,6 +362,8 @@ fn run_answer(
     )?;
     since(machine, run, out)?;
     match machine.windows.len() {
+        // Windows may have been left out.
+        0 if machine.is_part => {}
         0 => field("PRT", "no registration, no PRT: nothing was asked for", out)?,
         _ => last_success(machine, out)?,
     }
@@ -628,10 +630,12 @@ fn last_success(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<
     };
     let age = (last.0 - window.end.time.0).num_minutes();
     let age = format!("({}:{:02} h old as the logs end)", age / 60, age % 60);
-    let tried = machine
-        .windows
-        .iter()
-        .any(|later| later.start.time > window.end.time);
+    // What was left out may have tried.
+    let tried = machine.is_part
+        || machine
+            .windows
+            .iter()
+            .any(|later| later.start.time > window.end.time);
     let text = match (last >= due, tried) {
         (false, _) => format!("due {} {age}", stamp(due)),
         (true, true) => format!("was due {} {age}", stamp(due)),
