@@ -139,6 +139,7 @@ pub fn analyze(events: &[Event]) -> Analysis {
             users: &users,
             windows: &windows,
             diagnoses: &diagnoses,
+            runs: &runs,
             run_diagnoses: &run_diagnoses,
         }),
         diagnoses,
@@ -371,6 +372,7 @@ struct Concluded<'a> {
     users: &'a [User],
     windows: &'a [Window],
     diagnoses: &'a [Option<Diagnosis>],
+    runs: &'a [Run],
     run_diagnoses: &'a [Option<Diagnosis>],
 }
 
@@ -393,9 +395,10 @@ impl Concluded<'_> {
         Some((found, Some(Subject::Window(number))))
     }
 
-    fn newest_run(&self) -> Option<(Diagnosis, Option<Subject>)> {
-        let mut found = self.run_diagnoses.iter().enumerate().rev();
-        found.find_map(|(number, run)| Some((run.clone()?, Some(Subject::Run(number)))))
+    fn newest_run(&self, holds: impl Fn(&Run) -> bool) -> Option<(Diagnosis, Option<Subject>)> {
+        let runs = self.runs.iter().zip(self.run_diagnoses).enumerate().rev();
+        let mut found = runs.filter(|(_, (run, _))| holds(run));
+        found.find_map(|(number, (_, means))| Some((means.clone()?, Some(Subject::Run(number)))))
     }
 }
 
@@ -434,7 +437,8 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
         State::Failing => concluded
             .newest_window(State::Failing)
             .or_else(|| match registration {
-                State::Failing => concluded.newest_run(),
+                // Runs after it that could not be or left nothing are no failures.
+                State::Failing => concluded.newest_run(|run| run.outcome == RunOutcome::Failed),
                 _ => None,
             }),
         State::Healthy | State::Recovered if in_vain.is_some() => {
@@ -463,7 +467,7 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
             finding("no_entra_account", because)
         }
         State::Healthy => None,
-        State::NoEvidence => concluded.newest_run().or_else(|| {
+        State::NoEvidence => concluded.newest_run(|_| true).or_else(|| {
             let last = events
                 .iter()
                 .rev()
