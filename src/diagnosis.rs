@@ -5,7 +5,7 @@
 
 use crate::code::{Code, Family};
 use crate::drs::{ANSWER_PAGE, Block};
-use crate::event::{Event, id};
+use crate::event::{Event, Provider, id};
 use crate::evidence::{self, DecisiveKind, Evidence};
 use crate::knowledge::{self, Cause, Class, Role};
 use crate::registration::{Phase, Run, RunOutcome};
@@ -275,12 +275,7 @@ const WINDOW_RULES: &[WindowRule] = &[
         cause: "must_change_password",
         because: "a WS-Trust fault, and the password is expired (1154, 1156 or 1210)",
         holds: |facts| {
-            let expired = [
-                id::PASSWORD_EXPIRY_CLAIMS,
-                id::PASSWORD_EXPIRY_FIELDS,
-                id::PASSWORD_EXPIRED,
-            ];
-            facts.evidence().fault.is_some() && expired.into_iter().any(|id| facts.has(id))
+            facts.evidence().fault.is_some() && facts.members().any(says_password_expired)
         },
     },
     Rule {
@@ -359,6 +354,15 @@ const WINDOW_RULES: &[WindowRule] = &[
         holds: |facts| facts.network(|_| true),
     },
     Rule {
+        cause: "proxy_authentication",
+        because: "a proxy asks for a sign-in (HTTP 407)",
+        holds: |facts| {
+            let http = facts.evidence().http.as_ref();
+            let status = http.and_then(|http| http.status.as_ref());
+            facts.decided_by(DecisiveKind::Http) && status.is_some_and(|of| of.value == 407)
+        },
+    },
+    Rule {
         cause: "http_refused",
         because: "an HTTP status, and nothing that says more",
         holds: |facts| facts.decided_by(DecisiveKind::Http),
@@ -369,6 +373,24 @@ const WINDOW_RULES: &[WindowRule] = &[
         holds: |_| true,
     },
 ];
+
+/// Whether the password had expired by then: 1154 and 1156 also announce it days ahead.
+fn says_password_expired(event: &Event) -> bool {
+    let never = DateTime::UNIX_EPOCH;
+    match event.event_id {
+        _ if event.provider != Provider::Aad => false,
+        id::PASSWORD_EXPIRED => true,
+        id::PASSWORD_EXPIRY_CLAIMS => event
+            .value(Role::ExpiresIn)
+            .and_then(|seconds| seconds.parse::<i64>().ok())
+            .is_some_and(|seconds| seconds <= 0),
+        id::PASSWORD_EXPIRY_FIELDS => event
+            .value(Role::ExpiresAt)
+            .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
+            .is_some_and(|time| time > never && time <= event.time),
+        _ => false,
+    }
+}
 
 /// What a window means: nothing to say of one that succeeded at once, or left no failure.
 pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
@@ -440,6 +462,18 @@ impl RunFacts<'_> {
             let codes = answer.code.iter().chain(&answer.also);
             codes.chain(&answer.description).any(|said| holds(said))
         })
+    }
+
+    /// Whether the server answered this code to any attempt.
+    fn any_server(&self, code: &str) -> bool {
+        let servers = self.run.attempts.iter();
+        servers
+            .filter_map(|attempt| attempt.server.as_ref())
+            .any(|server| {
+                let answer = &server.value.answer;
+                let mut codes = answer.code.iter().chain(&answer.also);
+                codes.any(|said| said == code)
+            })
     }
 
     fn says(&self, words: &str) -> bool {
@@ -527,6 +561,19 @@ const RUN_RULES: &[RunRule] = &[
         holds: |facts| facts.run.proxy_page.is_some(),
     },
     Rule {
+        cause: "proxy_authentication",
+        because: "a proxy asks for a sign-in (HTTP 407)",
+        holds: |facts| {
+            facts.http_status() == Some(407) || facts.code(0xcaa3_0197) || facts.code(0x8019_0197)
+        },
+    },
+    Rule {
+        cause: "mfa_for_device",
+        because: "the computer's token request was answered with AADSTS50076",
+        // What made the first attempt fail is told, though another one failed after it.
+        holds: |facts| facts.any_server("AADSTS50076"),
+    },
+    Rule {
         cause: "drs_throttled",
         because: "the registration service says that requests are throttled",
         holds: |facts| facts.says("throttled"),
@@ -545,11 +592,6 @@ const RUN_RULES: &[RunRule] = &[
         cause: "scp_tenant_wrong",
         because: "the tenant of the service connection point was not found",
         holds: |facts| facts.server(|said| said.contains("AADSTS90002")) || facts.code(0x801c_003a),
-    },
-    Rule {
-        cause: "mfa_for_device",
-        because: "the computer's token request was answered with AADSTS50076",
-        holds: |facts| facts.server(|said| said == "AADSTS50076"),
     },
     Rule {
         cause: "saml_token_rejected",
