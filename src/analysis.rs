@@ -24,6 +24,8 @@ const LOOKED_AT: usize = 64;
 const DEVICE_REJECTED: &str = "AADSTS50155";
 /// The device is not joined, says the plug-in.
 const DEVICE_NOT_JOINED: Code = Code(0xc004_84b2);
+/// The plug-in says that the device is joined to Entra ID.
+const CLOUD_JOINED: u32 = 1016;
 
 /// Why a run and a window are linked, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -402,6 +404,38 @@ impl Concluded<'_> {
     }
 }
 
+impl Concluded<'_> {
+    /// Whether the newest word on the device is the plug-in's that it is not joined, and the one
+    /// before that it is. On a machine that never joined the plug-in says so at every start.
+    fn lost_its_join(&self) -> bool {
+        let denied = self
+            .events
+            .iter()
+            .rposition(|event| event.is(id::NOT_JOINED));
+        let runs = self.runs.iter().filter_map(|run| {
+            let joined = match run.outcome {
+                RunOutcome::Succeeded | RunOutcome::AlreadyJoined => true,
+                RunOutcome::Failed => false,
+                RunOutcome::NotPossible | RunOutcome::Silent => return None,
+            };
+            Some((run.members.last()?.event, joined))
+        });
+        let windows = self.windows.iter();
+        let windows = windows.filter(|window| window.outcome == Outcome::Succeeded);
+        let windows = windows.map(|window| (window.end_event, true));
+        let events = self.events.iter().enumerate().filter_map(|(index, event)| {
+            let joined = match event.registration_id() {
+                Some(id::REGISTRATION_CLEARED | id::UNREGISTERED) => false,
+                _ if event.is(CLOUD_JOINED) => true,
+                _ => return None,
+            };
+            Some((index, joined))
+        });
+        let newest = runs.chain(windows).chain(events).max();
+        matches!((newest, denied), (Some((place, true)), Some(denied)) if place < denied)
+    }
+}
+
 /// What a machine's state means: the newest evidence of its worst strand.
 fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)> {
     let Concluded {
@@ -459,6 +493,10 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
         State::Healthy | State::NoEvidence if has(id::DEVICE_KEY_LOCKED) => finding(
             "tpm_locked",
             "device registration could not use the device's key (344)",
+        ),
+        State::Healthy | State::NoEvidence if concluded.lost_its_join() => finding(
+            "join_lost",
+            "the plug-in says that the device is not joined (1089), after evidence that it is",
         ),
         State::Healthy | State::NoEvidence
             if !has_token && events.iter().any(signed_in_without_account) =>
