@@ -405,9 +405,9 @@ impl Concluded<'_> {
 }
 
 impl Concluded<'_> {
-    /// Whether the newest word on the device is the plug-in's that it is not joined, and the one
-    /// before that it is. On a machine that never joined the plug-in says so at every start.
-    fn lost_its_join(&self) -> bool {
+    /// Whether the newest word on the device is the plug-in's that it is not joined, and if so what
+    /// the word before it was. On a machine that never joined the plug-in says so at every start.
+    fn denied(&self) -> Option<Option<bool>> {
         let denied = self
             .events
             .iter()
@@ -432,7 +432,10 @@ impl Concluded<'_> {
             Some((index, joined))
         });
         let newest = runs.chain(windows).chain(events).max();
-        matches!((newest, denied), (Some((place, true)), Some(denied)) if place < denied)
+        match (denied?, newest) {
+            (denied, Some((place, _))) if place > denied => None,
+            (_, newest) => Some(newest.map(|(_, joined)| joined)),
+        }
     }
 }
 
@@ -477,7 +480,9 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
             }),
         State::Healthy | State::Recovered if in_vain.is_some() => {
             let (user, request) = in_vain?;
+            // What the server said tells more than the broker's own code.
             let code = request.code.to_string();
+            let code = request.aadsts.clone().unwrap_or(code);
             let because = "the PRT is healthy, and token requests fail";
             let user = Some(user.name.as_str()).filter(|name| *name != state::UNKNOWN);
             Some((
@@ -494,13 +499,17 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
             "tpm_locked",
             "device registration could not use the device's key (344)",
         ),
-        State::Healthy | State::NoEvidence if concluded.lost_its_join() => finding(
+        State::Healthy | State::NoEvidence if concluded.denied() == Some(Some(true)) => finding(
             "join_lost",
             "the plug-in says that the device is not joined (1089), after evidence that it is",
         ),
         State::Healthy | State::NoEvidence
             if !has_token && events.iter().any(signed_in_without_account) =>
         {
+            if concluded.denied().is_some() {
+                let because = "308 or 360 says that the device is joined, and 1089 that it is not";
+                return finding("join_unclear", because);
+            }
             let because = "the device is joined, and the user signed in without an Entra account (308 or 360)";
             finding("no_entra_account", because)
         }

@@ -8,7 +8,7 @@ use crate::drs::{ANSWER_PAGE, Block};
 use crate::event::{Event, Provider, id};
 use crate::evidence::{self, DecisiveKind, Evidence};
 use crate::knowledge::{self, Cause, Class, Role};
-use crate::registration::{Phase, Run, RunOutcome};
+use crate::registration::{Kind, Phase, Run, RunOutcome};
 use crate::window::{Operation, Outcome, Prt, Window};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -731,10 +731,16 @@ pub(crate) fn of_run(events: &[Event], run: &Run) -> Option<Diagnosis> {
         code,
         // Discovery is always asked of it.
         url: (run.phase == Some(Phase::Discover)).then_some(DISCOVERY_URL),
+        // A user joins interactively; otherwise the computer signs in by itself.
+        upn: (run.kind == Kind::Automatic).then_some("the computer"),
         ..Subject::default()
     };
     let facts = RunFacts { events, run };
     let mut found = first(RUN_RULES, |holds| holds(&facts), &subject)?;
+    let texts = knowledge::cause(found.rule)?;
+    if !texts.registration_steps.is_empty() {
+        found.next_steps = steps(&texts.registration_steps);
+    }
     if matches!(
         found.rule,
         "server_refused" | "unknown_failure" | "network_other"
@@ -810,9 +816,13 @@ fn diagnosis(
         stage: &texts.stage,
         summary: subject.fill(&texts.summary),
         cause: &texts.cause,
-        next_steps: texts.next_steps.iter().map(String::as_str).collect(),
+        next_steps: steps(&texts.next_steps),
         sources: texts.sources.iter().map(String::as_str).collect(),
     })
+}
+
+fn steps(texts: &'static [String]) -> Vec<&'static str> {
+    texts.iter().map(String::as_str).collect()
 }
 
 /// A code that no rule knows may still be in the table: then its own row says more.
@@ -846,6 +856,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_registration_is_not_looked_for_in_the_events_of_a_prt() {
+        for rule in RUN_RULES {
+            let texts = knowledge::cause(rule.cause).unwrap();
+            let steps = match texts.registration_steps.is_empty() {
+                true => &texts.next_steps,
+                false => &texts.registration_steps,
+            };
+            for step in steps {
+                assert!(!step.contains("1022"), "{}: {step}", rule.cause);
+            }
+        }
+    }
+
+    #[test]
     fn every_rule_names_a_cause_with_texts() {
         let windows = WINDOW_RULES.iter().map(|rule| rule.cause);
         let runs = RUN_RULES.iter().map(|rule| rule.cause);
@@ -854,6 +878,8 @@ mod tests {
             "wam_failing",
             "no_entra_account",
             "not_domain_joined",
+            "join_lost",
+            "join_unclear",
         ];
         for cause in windows.chain(runs).chain(others) {
             assert!(knowledge::cause(cause).is_some(), "{cause}");

@@ -186,6 +186,9 @@ pub(crate) struct Cause {
     pub(crate) summary: String,
     pub(crate) cause: String,
     pub(crate) next_steps: Vec<String>,
+    /// The steps where it made a registration fail, if they are others.
+    #[serde(default)]
+    pub(crate) registration_steps: Vec<String>,
     pub(crate) sources: Vec<String>,
 }
 

@@ -21,6 +21,8 @@ struct Cause {
     summary: String,
     cause: String,
     next_steps: Vec<String>,
+    #[serde(default)]
+    registration_steps: Vec<String>,
     sources: Vec<String>,
 }
 
@@ -168,19 +170,17 @@ fn every_cause_is_whole() {
         );
         assert!(CLASSES.contains(&cause.class.as_str()), "{name}");
         let texts = [&cause.stage, &cause.summary, &cause.cause];
-        let lists = cause.next_steps.iter().chain(&cause.sources);
+        let steps = cause.next_steps.iter().chain(&cause.registration_steps);
+        let lists = steps.clone().chain(&cause.sources);
         for text in texts.into_iter().chain(lists) {
             assert_clean(text, name);
         }
-        for sentence in [&cause.summary, &cause.cause]
-            .into_iter()
-            .chain(&cause.next_steps)
-        {
+        for sentence in [&cause.summary, &cause.cause].into_iter().chain(steps) {
             assert!(sentence.ends_with('.'), "{name}: {sentence}");
         }
         assert!(!cause.next_steps.is_empty(), "{name}: nothing to do");
         assert!(!cause.sources.is_empty(), "{name}: no source");
-        for list in [&cause.next_steps, &cause.sources] {
+        for list in [&cause.next_steps, &cause.registration_steps, &cause.sources] {
             let distinct: BTreeSet<_> = list.iter().collect();
             assert_eq!(distinct.len(), list.len(), "{name}: twice");
         }
@@ -207,9 +207,10 @@ fn summaries_are_one_sentence_with_known_marks_only() {
 
 /// Every list of steps that the files hold.
 fn all_steps() -> Vec<(String, String, Vec<String>)> {
-    let causes = causes()
-        .into_iter()
-        .map(|(name, cause)| (name, cause.class, cause.next_steps));
+    let causes = causes().into_iter().flat_map(|(name, cause)| {
+        [cause.next_steps, cause.registration_steps]
+            .map(|steps| (name.clone(), cause.class.clone(), steps))
+    });
     let rows = codes().map(|row| {
         let steps = row.next_steps().map(str::to_owned).collect();
         (format!("{} {}", row.space, row.code), String::new(), steps)

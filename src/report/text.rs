@@ -580,7 +580,7 @@ fn token_requests(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Resul
     requests.sort_by_key(|request| std::cmp::Reverse((request.count, request.last)));
     for (number, request) in requests.iter().take(SHOWN).enumerate() {
         let label = if number == 0 { "Token requests" } else { "" };
-        let mut text = format!("{} times {}", request.count, request.code.0);
+        let mut text = format!("{} {}", counted(request.count, "time"), request.code.0);
         text.extend(request.symbol.map(|symbol| format!(" {symbol}")));
         text.extend(request.aadsts.map(|code| format!(", {}", one_line(code))));
         text.extend(
@@ -594,6 +594,11 @@ fn token_requests(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Resul
                 .map(|of| format!(", resource {}", one_line(of))),
         );
         text.push_str(&format!(", last {}", stamp(request.last)));
+        text.extend(
+            request
+                .correlation_id
+                .map(|id| format!(", correlation ID {}", id.0)),
+        );
         field(label, &text, out)?;
     }
     match requests.len().checked_sub(SHOWN) {
