@@ -72,9 +72,20 @@ fn explain(text: &str) -> Vec<Explanation> {
     }
     if found.is_empty() {
         let meaning = "no code is known in this text".to_owned();
-        found.push(unknown(text, text.to_owned(), meaning));
+        found.push(unknown(text, beginning(text), meaning));
     }
     found
+}
+
+/// The beginning of a text, to name it by.
+fn beginning(text: &str) -> String {
+    const SHOWN: usize = 40;
+    let line = text.lines().next().unwrap_or("");
+    let shown: String = line.chars().take(SHOWN).collect();
+    match shown == text {
+        true => shown,
+        false => format!("{}…", shown.trim_end()),
+    }
 }
 
 /// What a word means that is a code, known or not; nothing if it is none. Where two components use
@@ -84,10 +95,16 @@ fn one(word: &str) -> Vec<Explanation> {
         return Vec::new();
     }
     if let Some(server_code) = server_code(word) {
-        return vec![known("aadsts", &server_code, word).unwrap_or_else(|| {
-            let meaning = "an error of the sign-in service that is not in the table: its own text \
-                in the event says what it means";
-            unknown(word, server_code, meaning.to_owned())
+        let (space, owner) = match server_code.starts_with("MSIS") {
+            true => ("adfs", "AD FS"),
+            false => ("aadsts", "the sign-in service"),
+        };
+        return vec![known(space, &server_code, word).unwrap_or_else(|| {
+            let meaning = format!(
+                "an error of {owner} that is not in the table: its own text in the event says \
+                what it means"
+            );
+            unknown(word, server_code, meaning)
         })];
     }
     if let Some(explanation) = by_name(word) {
@@ -253,41 +270,73 @@ fn unknown(input: &str, code: String, meaning: String) -> Explanation {
 }
 
 /// The words of a text that are codes: server codes, numbers with `0x` or of the size of a 32-bit
-/// code, and known names. Eight hexadecimal digits alone are part of a GUID more often than a code.
+/// code, short numbers behind a word that says whose they are, and known names. Eight hexadecimal
+/// digits alone are part of a GUID more often than a code.
 fn codes_in(text: &str) -> Vec<String> {
     let mut found: Vec<(usize, String)> = Vec::new();
     let separates = |c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'));
-    let mut from = 0;
+    let mut at = 0;
     for word in text.split(separates) {
-        let at = from;
-        from += word.len()
-            + text
-                .get(from + word.len()..)
-                .and_then(|r| r.chars().next())
-                .map_or(0, char::len_utf8);
-        let digits = word.trim_start_matches('-');
-        let is_hex = word.starts_with("0x") && (3..=10).contains(&word.len());
-        let is_decimal = (9..=10).contains(&digits.len())
-            && digits.bytes().all(|b| b.is_ascii_digit())
-            && Code::parse(word).is_some_and(Code::is_failure);
-        // Zero means that there is none.
-        let is_hex = is_hex && Code::parse(word).is_some_and(|code| code.0 != 0);
+        let rest = text.get(at + word.len()..).unwrap_or("");
+        let before = text.get(..at).unwrap_or("");
         if let Some(code) = server_code(word) {
             found.push((at, code));
-        } else if is_hex || is_decimal {
+        } else if is_code(word) || is_named_number(before, word) {
             found.push((at, word.to_owned()));
         } else if word.contains('_') || word.chars().any(char::is_uppercase) {
             let named = by_name(word).filter(|_| word.len() >= 6);
             found.extend(named.map(|_| (at, word.to_owned())));
         }
+        at += word.len() + rest.chars().next().map_or(0, char::len_utf8);
     }
     for code in code::server_codes(text) {
-        let at = text.find(&code).unwrap_or(text.len());
-        found.push((at, code));
+        let digits = code.trim_start_matches("AADSTS");
+        let at = text.find(&code).or_else(|| text.find(digits));
+        found.push((at.unwrap_or(text.len()), code));
     }
-    found.sort();
-    found.dedup();
+    found.sort_by_key(|(at, _)| *at);
     found.into_iter().map(|(_, word)| word).collect()
+}
+
+/// Whether a word in a text is a 32-bit code. Zero means that there is none, and a short number in
+/// hex is a thread or a process unless it is of WinHTTP.
+fn is_code(word: &str) -> bool {
+    let Some(code) = Code::parse(word) else {
+        return false;
+    };
+    let hex = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X"));
+    if let Some(hex) = hex {
+        let is_short = code.0 <= 0xffff;
+        let of_winhttp = || Code(0x8007_0000 | code.0).network_number().is_some();
+        return hex.len() <= 8 && code.0 != 0 && (!is_short || of_winhttp());
+    }
+    let digits = word.trim_start_matches('-');
+    (9..=10).contains(&digits.len()) && code.is_failure()
+}
+
+/// Whether a word is the number of an HTTP status, a WinHTTP or a Win32 error that is called so.
+fn is_named_number(before: &str, word: &str) -> bool {
+    let Ok(number) = word.parse::<u32>() else {
+        return false;
+    };
+    // The few words before it: texts may be long.
+    const LOOKED_AT: usize = 24;
+    let before = before.trim_end_matches(' ');
+    let mut start = before.len().saturating_sub(LOOKED_AT);
+    while !before.is_char_boundary(start) {
+        start += 1;
+    }
+    let before = before.get(start..).unwrap_or("").to_ascii_lowercase();
+    let before = before.strip_suffix(" error").unwrap_or(&before);
+    let is_called = |name: &str| {
+        before
+            .strip_suffix(name)
+            .is_some_and(|before| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    let known = |space| knowledge::code_info(space, word).is_some();
+    (400..600).contains(&number) && (is_called("http") || is_called("http status")) && known("http")
+        || (is_called("winhttp") || is_called("wininet")) && known("winhttp")
+        || is_called("win32") && known("win32")
 }
 
 /// Writes the explanations as text.
@@ -320,7 +369,9 @@ pub fn write_text(explanations: &Explanations, out: &mut dyn Write) -> io::Resul
         }
         match explanation.cause {
             Some(cause) => field("Cause", cause, out)?,
-            None if !explanation.next_steps.is_empty() => field("Cause", "not published", out)?,
+            None if is_number && !explanation.next_steps.is_empty() => {
+                field("Cause", "not published", out)?
+            }
             None => {}
         }
         steps(&explanation.next_steps, out)?;

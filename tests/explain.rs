@@ -429,6 +429,8 @@ fn only_whole_words_are_codes() {
         "see {801c03f2-0000-4000-8000-0123456789ab} there",
         "see 801c03f2-0000-4000-8000-0123456789ab there",
         "see a small number such as 12007 or 400 there",
+        "pid 0x1f4, thread 0x1438, flags 0x0",
+        "http://10.0.0.1:443 and HTTP 20 times",
     ] {
         let found = explain(text);
         assert_eq!(found.len(), 1, "{text}: {found:?}");
@@ -444,6 +446,41 @@ fn only_whole_words_are_codes() {
     ] {
         assert_eq!(found_in(text), ["0x801c03f2"], "{text}");
     }
+}
+
+#[test]
+fn a_short_number_is_one_where_the_text_says_whose() {
+    for (text, code) in [
+        ("HTTP 407", "407"),
+        ("it ended with HTTP status 503.", "503"),
+        ("Win32 error 1317", "1317"),
+        ("WinHTTP 12007 was it", "12007"),
+        ("HRESULT: 0x2ee6", "12006"),
+    ] {
+        assert_eq!(found_in(text), [code], "{text}");
+    }
+    let text = "\"error\":\"invalid_grant\",\"error_codes\":[50126,50034]";
+    assert_eq!(
+        found_in(text),
+        ["invalid_grant", "AADSTS50126", "AADSTS50034"]
+    );
+}
+
+#[test]
+fn a_text_without_a_code_is_named_by_its_beginning() {
+    let found = one("+----------+\n| Device State of this and of that machine |\n+----------+\n");
+    assert_eq!((found.code.as_str(), found.known), ("+----------+…", false));
+    let found = one("words of a line that is longer than what is shown of it");
+    assert_eq!(found.code, "words of a line that is longer than what…");
+    assert_eq!(one("NOT_A_SYMBOL").code, "NOT_A_SYMBOL");
+}
+
+#[test]
+fn what_ad_fs_says_is_of_ad_fs() {
+    let found = is_explained("MSIS9682");
+    assert_eq!(found.space, Some("adfs"));
+    assert!(one("MSIS7012").meaning.unwrap().contains("AD FS"));
+    assert_eq!(one("0xd0020017").symbol, Some("RPC_NT_SERVER_UNAVAILABLE"));
 }
 
 #[test]

@@ -104,6 +104,9 @@ fn codes_are_spelled_as_their_space_spells_them() {
             "aadsts" => code.strip_prefix("AADSTS").is_some_and(|digits| {
                 (5..=7).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
             }),
+            "adfs" => code
+                .strip_prefix("MSIS")
+                .is_some_and(|digits| digits.len() == 4),
             "adal" | "cloudap" | "dsreg" | "mdm" | "ntstatus" | "nte" | "sspi" | "tpm"
             | "wininet" | "xml" => is_hex,
             // 0x8007000d has a name of its own in the guides.
@@ -384,7 +387,8 @@ fn the_names_of_codes_are_those_of_windows() {
             STATUS_ISSUING_CA_UNTRUSTED "0xc000038a" STATUS_REVOCATION_OFFLINE_C "0xc000038b"
             STATUS_PKINIT_CLIENT_FAILURE "0xc000038c" STATUS_SMARTCARD_SILENT_CONTEXT "0xc000038f"
             STATUS_KDC_CERT_EXPIRED "0xc000040e" STATUS_KDC_CERT_REVOKED "0xc000040f"
-            STATUS_INVALID_SIGNATURE "0xc000a000" STATUS_PCP_ATTESTATION_CHALLENGE_NOT_SET "0xc0292012";
+            STATUS_INVALID_SIGNATURE "0xc000a000" STATUS_PCP_ATTESTATION_CHALLENGE_NOT_SET "0xc0292012"
+            RPC_NT_SERVER_UNAVAILABLE "0xc0020017";
         mod Credentials, space "ntstatus":
             STATUS_NO_SUCH_LOGON_SESSION "0xc000005f" STATUS_NO_SUCH_USER "0xc0000064"
             STATUS_WRONG_PASSWORD "0xc000006a" STATUS_LOGON_FAILURE "0xc000006d"
