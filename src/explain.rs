@@ -5,7 +5,9 @@ use crate::knowledge::{self, CodeInfo};
 #[cfg(feature = "cli")]
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
+use std::sync::LazyLock;
 
 /// What is known of a code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -68,7 +70,10 @@ fn explain(text: &str) -> Vec<Explanation> {
     let text = text.trim();
     let mut found = one(text);
     if found.is_empty() {
-        found = codes_in(text).iter().flat_map(|word| one(word)).collect();
+        let mut seen = HashSet::new();
+        let mut words = codes_in(text);
+        words.retain(|word| seen.insert(word.clone()));
+        found = words.iter().flat_map(|word| one(word)).collect();
     }
     if found.is_empty() {
         let meaning = "no code is known in this text".to_owned();
@@ -221,19 +226,26 @@ fn by_name(word: &str) -> Option<Explanation> {
     if !is_name {
         return None;
     }
-    // The word as a code comes before the word as a symbol: faults and OAuth errors share names.
-    let is_code = |info: &CodeInfo| {
-        let own = info.code.rsplit(':').next().unwrap_or(info.code);
-        matches!(info.space, "oauth" | "wstrust" | "drs") && own.eq_ignore_ascii_case(word)
-    };
-    let is_symbol = |info: &CodeInfo| {
-        info.symbol
-            .is_some_and(|symbol| symbol.eq_ignore_ascii_case(word))
-    };
-    let found = knowledge::codes().find(is_code);
-    let found = found.or_else(|| knowledge::codes().find(is_symbol))?;
-    Some(explanation(&found, word))
+    let info = NAMES.get(&word.to_ascii_uppercase())?;
+    Some(explanation(info, word))
 }
+
+/// The rows by their names in capitals. A word as a code comes before the word as a symbol: faults
+/// and OAuth errors share names.
+static NAMES: LazyLock<HashMap<String, CodeInfo>> = LazyLock::new(|| {
+    let mut names = HashMap::new();
+    let named = knowledge::codes().filter(|info| matches!(info.space, "oauth" | "wstrust" | "drs"));
+    for info in named {
+        let own = info.code.rsplit(':').next().unwrap_or(info.code);
+        names.entry(own.to_ascii_uppercase()).or_insert(info);
+    }
+    for info in knowledge::codes() {
+        if let Some(symbol) = info.symbol {
+            names.entry(symbol.to_ascii_uppercase()).or_insert(info);
+        }
+    }
+    names
+});
 
 fn known(space: &str, code: &str, input: &str) -> Option<Explanation> {
     knowledge::code_info(space, code).map(|info| explanation(&info, input))
@@ -290,9 +302,11 @@ fn codes_in(text: &str) -> Vec<String> {
         at += word.len() + rest.chars().next().map_or(0, char::len_utf8);
     }
     for code in code::server_codes(text) {
+        // Those with a prefix were found as words; of the others the digits stand in the text.
         let digits = code.trim_start_matches("AADSTS");
-        let at = text.find(&code).or_else(|| text.find(digits));
-        found.push((at.unwrap_or(text.len()), code));
+        if !found.iter().any(|(_, word)| *word == code) {
+            found.push((text.find(digits).unwrap_or(text.len()), code));
+        }
     }
     found.sort_by_key(|(at, _)| *at);
     found.into_iter().map(|(_, word)| word).collect()
