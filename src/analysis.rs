@@ -412,6 +412,14 @@ impl Concluded<'_> {
             .events
             .iter()
             .rposition(|event| event.is(id::NOT_JOINED));
+        match (denied?, self.newest_word()) {
+            (denied, Some((place, _))) if place > denied => None,
+            (_, newest) => Some(newest.map(|(_, joined)| joined)),
+        }
+    }
+
+    /// The newest word on whether the device is joined, the plug-in's denial aside, and its place.
+    fn newest_word(&self) -> Option<(usize, bool)> {
         let runs = self.runs.iter().filter_map(|run| {
             let joined = match run.outcome {
                 RunOutcome::Succeeded | RunOutcome::AlreadyJoined => true,
@@ -431,11 +439,17 @@ impl Concluded<'_> {
             };
             Some((index, joined))
         });
-        let newest = runs.chain(windows).chain(events).max();
-        match (denied?, newest) {
-            (denied, Some((place, _))) if place > denied => None,
-            (_, newest) => Some(newest.map(|(_, joined)| joined)),
-        }
+        runs.chain(windows).chain(events).max()
+    }
+
+    /// Whether the plug-in of a joined device asked for no token while its Analytic log, which
+    /// would show it, was on.
+    fn never_attempted(&self) -> bool {
+        let mut plugin = self.events.iter().filter(|event| event.is_plugin());
+        self.windows.is_empty()
+            && self.denied().is_none()
+            && self.newest_word().is_some_and(|(_, joined)| joined)
+            && plugin.any(|event| event.channel.ends_with("/Analytic"))
     }
 }
 
@@ -513,6 +527,10 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
             let because = "the device is joined, and the user signed in without an Entra account (308 or 360)";
             finding("no_entra_account", because)
         }
+        State::Healthy if concluded.never_attempted() => finding(
+            "never_attempted",
+            "the device is joined, and the Analytic log shows no acquisition",
+        ),
         State::Healthy => None,
         State::NoEvidence => concluded.newest_run(|_| true).or_else(|| {
             let last = events

@@ -880,6 +880,7 @@ mod tests {
             "not_domain_joined",
             "join_lost",
             "join_unclear",
+            "never_attempted",
         ];
         for cause in windows.chain(runs).chain(others) {
             assert!(knowledge::cause(cause).is_some(), "{cause}");
