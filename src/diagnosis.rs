@@ -117,6 +117,24 @@ impl WindowFacts<'_> {
         self.server("AADSTS50155") || self.client(0xc004_84b2)
     }
 
+    /// Whether this event tells an HTTP error, and no code says more.
+    fn only_http_error(&self, event_id: u32) -> bool {
+        let mut answers = self.members().filter(|event| event.is(event_id));
+        self.decided_by(DecisiveKind::Status)
+            && answers.any(|event| event.number(Role::HttpStatus).is_some_and(|of| of >= 400))
+    }
+
+    /// The address of the request before the first failing event.
+    fn url_before_failure(&self) -> Option<&str> {
+        let first = self.window.first_failure?;
+        let before = self.window.members.iter().rev();
+        let before = before.filter(|member| member.event < first);
+        let mut events = before.filter_map(|member| self.events.get(member.event));
+        events
+            .find(|event| event.is(id::ENDPOINT))?
+            .value(Role::Url)
+    }
+
     fn since_registered(&self) -> Option<TimeDelta> {
         let start = self.events.get(self.window.start_event)?.time;
         self.registered.map(|registered| start - registered)
@@ -363,9 +381,16 @@ const WINDOW_RULES: &[WindowRule] = &[
         },
     },
     Rule {
+        cause: "mex_refused",
+        because: "the federation service answered the MEX request with an HTTP error (1021)",
+        holds: |facts| facts.only_http_error(id::MEX_RESPONSE),
+    },
+    Rule {
         cause: "http_refused",
         because: "an HTTP status, and nothing that says more",
-        holds: |facts| facts.decided_by(DecisiveKind::Http),
+        holds: |facts| {
+            facts.decided_by(DecisiveKind::Http) || facts.only_http_error(id::REALM_RESPONSE)
+        },
     },
     Rule {
         cause: "unknown_failure",
@@ -407,7 +432,8 @@ pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
             .http
             .as_ref()
             .and_then(|http| http.url.as_ref())
-            .map(|url| url.value.as_str()),
+            .map(|url| url.value.as_str())
+            .or_else(|| facts.url_before_failure()),
         code: window
             .decisive
             .as_ref()
