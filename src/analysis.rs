@@ -24,6 +24,8 @@ const LOOKED_AT: usize = 64;
 const DEVICE_REJECTED: &str = "AADSTS50155";
 /// The device is not joined, says the plug-in.
 const DEVICE_NOT_JOINED: Code = Code(0xc004_84b2);
+/// The plug-in says that the device is joined to Entra ID.
+const CLOUD_JOINED: u32 = 1016;
 
 /// Why a run and a window are linked, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,6 +141,7 @@ pub fn analyze(events: &[Event]) -> Analysis {
             users: &users,
             windows: &windows,
             diagnoses: &diagnoses,
+            runs: &runs,
             run_diagnoses: &run_diagnoses,
         }),
         diagnoses,
@@ -371,6 +374,7 @@ struct Concluded<'a> {
     users: &'a [User],
     windows: &'a [Window],
     diagnoses: &'a [Option<Diagnosis>],
+    runs: &'a [Run],
     run_diagnoses: &'a [Option<Diagnosis>],
 }
 
@@ -393,9 +397,59 @@ impl Concluded<'_> {
         Some((found, Some(Subject::Window(number))))
     }
 
-    fn newest_run(&self) -> Option<(Diagnosis, Option<Subject>)> {
-        let mut found = self.run_diagnoses.iter().enumerate().rev();
-        found.find_map(|(number, run)| Some((run.clone()?, Some(Subject::Run(number)))))
+    fn newest_run(&self, holds: impl Fn(&Run) -> bool) -> Option<(Diagnosis, Option<Subject>)> {
+        let runs = self.runs.iter().zip(self.run_diagnoses).enumerate().rev();
+        let mut found = runs.filter(|(_, (run, _))| holds(run));
+        found.find_map(|(number, (_, means))| Some((means.clone()?, Some(Subject::Run(number)))))
+    }
+}
+
+impl Concluded<'_> {
+    /// Whether the newest word on the device is the plug-in's that it is not joined, and if so what
+    /// the word before it was. On a machine that never joined the plug-in says so at every start.
+    fn denied(&self) -> Option<Option<bool>> {
+        let denied = self
+            .events
+            .iter()
+            .rposition(|event| event.is(id::NOT_JOINED));
+        match (denied?, self.newest_word()) {
+            (denied, Some((place, _))) if place > denied => None,
+            (_, newest) => Some(newest.map(|(_, joined)| joined)),
+        }
+    }
+
+    /// The newest word on whether the device is joined, the plug-in's denial aside, and its place.
+    fn newest_word(&self) -> Option<(usize, bool)> {
+        let runs = self.runs.iter().filter_map(|run| {
+            let joined = match run.outcome {
+                RunOutcome::Succeeded | RunOutcome::AlreadyJoined => true,
+                RunOutcome::Failed => false,
+                RunOutcome::NotPossible | RunOutcome::Silent => return None,
+            };
+            Some((run.members.last()?.event, joined))
+        });
+        let windows = self.windows.iter();
+        let windows = windows.filter(|window| window.outcome == Outcome::Succeeded);
+        let windows = windows.map(|window| (window.end_event, true));
+        let events = self.events.iter().enumerate().filter_map(|(index, event)| {
+            let joined = match event.registration_id() {
+                Some(id::REGISTRATION_CLEARED | id::UNREGISTERED) => false,
+                _ if event.is(CLOUD_JOINED) => true,
+                _ => return None,
+            };
+            Some((index, joined))
+        });
+        runs.chain(windows).chain(events).max()
+    }
+
+    /// Whether the plug-in of a joined device asked for no token while its Analytic log, which
+    /// would show it, was on.
+    fn never_attempted(&self) -> bool {
+        let mut plugin = self.events.iter().filter(|event| event.is_plugin());
+        self.windows.is_empty()
+            && self.denied().is_none()
+            && self.newest_word().is_some_and(|(_, joined)| joined)
+            && plugin.any(|event| event.channel.ends_with("/Analytic"))
     }
 }
 
@@ -434,12 +488,15 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
         State::Failing => concluded
             .newest_window(State::Failing)
             .or_else(|| match registration {
-                State::Failing => concluded.newest_run(),
+                // Runs after it that could not be or left nothing are no failures.
+                State::Failing => concluded.newest_run(|run| run.outcome == RunOutcome::Failed),
                 _ => None,
             }),
         State::Healthy | State::Recovered if in_vain.is_some() => {
             let (user, request) = in_vain?;
+            // What the server said tells more than the broker's own code.
             let code = request.code.to_string();
+            let code = request.aadsts.clone().unwrap_or(code);
             let because = "the PRT is healthy, and token requests fail";
             let user = Some(user.name.as_str()).filter(|name| *name != state::UNKNOWN);
             Some((
@@ -456,14 +513,26 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
             "tpm_locked",
             "device registration could not use the device's key (344)",
         ),
+        State::Healthy | State::NoEvidence if concluded.denied() == Some(Some(true)) => finding(
+            "join_lost",
+            "the plug-in says that the device is not joined (1089), after evidence that it is",
+        ),
         State::Healthy | State::NoEvidence
             if !has_token && events.iter().any(signed_in_without_account) =>
         {
+            if concluded.denied().is_some() {
+                let because = "308 or 360 says that the device is joined, and 1089 that it is not";
+                return finding("join_unclear", because);
+            }
             let because = "the device is joined, and the user signed in without an Entra account (308 or 360)";
             finding("no_entra_account", because)
         }
+        State::Healthy if concluded.never_attempted() => finding(
+            "never_attempted",
+            "the device is joined, and the Analytic log shows no acquisition",
+        ),
         State::Healthy => None,
-        State::NoEvidence => concluded.newest_run().or_else(|| {
+        State::NoEvidence => concluded.newest_run(|_| true).or_else(|| {
             let last = events
                 .iter()
                 .rev()

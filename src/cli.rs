@@ -28,7 +28,7 @@ pub(crate) enum Command {
     /// Report the windows in event logs (the default command)
     Analyze(Analyze),
     /// Show every event of each machine in order, with its window or run
-    Timeline(Timeline),
+    Timeline(Logs),
     /// Say what codes mean, in any spelling or inside any text
     Explain(Explain),
     /// Print the JSON Schema of the JSON report
@@ -66,6 +66,12 @@ pub(crate) struct Logs {
     /// Say on standard error what was read of each path, and how long it took
     #[arg(long, short)]
     pub(crate) verbose: bool,
+    /// Only what happened within 5 minutes of this time (UTC), with whole windows and runs
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) at: Option<DateTime<Utc>>,
+    /// Only the windows of this user (user principal name or SID), and registration runs
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
     #[command(flatten)]
     pub(crate) limits: ArchiveLimits,
 }
@@ -80,7 +86,7 @@ pub(crate) struct ArchiveLimits {
     /// What one input may unpack to, such as 500G [default: 1T]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_bytes: Option<u64>,
-    /// What a byte may unpack to, in members over 64 MiB [default: 200]
+    /// What a byte may unpack to, in members over 64 MiB [default: 1000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_ratio: Option<u64>,
     /// Archives inside archives [default: 8]
@@ -121,18 +127,6 @@ fn size(text: &str) -> Result<u64, String> {
     };
     let number: u64 = number.parse().map_err(|_| wrong())?;
     number.checked_mul(1 << (10 * power)).ok_or_else(wrong)
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Timeline {
-    #[command(flatten)]
-    pub(crate) logs: Logs,
-    /// Only what happened within 5 minutes of this time (UTC), with whole windows and runs
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub(crate) at: Option<DateTime<Utc>>,
-    /// Only the windows of this user (user principal name or SID), and registration runs
-    #[arg(long, value_name = "NAME")]
-    pub(crate) user: Option<String>,
 }
 
 /// A time as people copy it: RFC 3339, or without `T` and `Z`, to the minute or finer.

@@ -4,6 +4,7 @@
 //! `Unknown HResult Error code: 0xc00484c1`. Server codes (`AADSTS50126`, `MSIS9682`) and WS-Trust
 //! faults are text; [`server_codes`] and [`fault_text`] take them out of what the server said.
 
+use crate::knowledge::{self, CodeInfo};
 use std::fmt;
 
 /// One 32-bit Windows code: an NTSTATUS, an HRESULT or a Win32 number in either's clothing.
@@ -184,28 +185,42 @@ impl Code {
 
     /// The constant's name, where a source publishes one.
     pub fn symbol(self) -> Option<&'static str> {
-        use crate::knowledge::symbol;
-        let canonical = self.canonical();
-        let hex = canonical.to_string();
-        if canonical.0 == 0 {
-            return symbol("ntstatus", &hex);
-        }
-        let low = (canonical.0 & 0xffff).to_string();
-        let spaces = self.family().spaces().iter();
-        let mut symbols = spaces.map(|space| symbol(space, &hex).or_else(|| symbol(space, &low)));
-        symbols.find_map(|symbol| symbol)
+        self.rows().find_map(|row| row.symbol)
+    }
+
+    /// Its rows in the code table, by its number or by the number inside it, the most telling first.
+    pub(crate) fn rows(self) -> impl Iterator<Item = CodeInfo> {
+        let code = self.canonical();
+        let (hex, low) = (code.to_string(), (code.0 & 0xffff).to_string());
+        let inner = match code.0 >> 16 {
+            0xcaa3 => Some("http"),
+            0xcaa8 => Some("winhttp"),
+            _ => None,
+        };
+        // Success is everybody's.
+        let spaces = match code.0 {
+            0 => Family::Ntstatus.spaces(),
+            _ => code.family().spaces(),
+        };
+        spaces
+            .iter()
+            .copied()
+            .chain(inner)
+            .filter_map(move |space| {
+                knowledge::code_info(space, &hex).or_else(|| knowledge::code_info(space, &low))
+            })
     }
 }
 
 impl Family {
     /// The spaces of the code table that its codes are in: by their number, or by its low half.
     /// WinHTTP's names say more than WinINet's for the same numbers.
-    pub(crate) fn spaces(self) -> &'static [&'static str] {
+    fn spaces(self) -> &'static [&'static str] {
         match self {
             Family::Ntstatus => &["ntstatus"],
             Family::CloudAp => &["cloudap"],
             Family::Dsreg => &["dsreg"],
-            Family::Adal => &["adal", "winhttp"],
+            Family::Adal => &["adal"],
             Family::Nte => &["nte"],
             Family::Sspi => &["sspi"],
             Family::Tpm => &["tpm"],

@@ -5,10 +5,10 @@
 
 use crate::code::{Code, Family};
 use crate::drs::{ANSWER_PAGE, Block};
-use crate::event::{Event, id};
+use crate::event::{Event, Provider, id};
 use crate::evidence::{self, DecisiveKind, Evidence};
 use crate::knowledge::{self, Cause, Class, Role};
-use crate::registration::{Phase, Run, RunOutcome};
+use crate::registration::{Kind, Phase, Run, RunOutcome};
 use crate::window::{Operation, Outcome, Prt, Window};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -115,6 +115,24 @@ impl WindowFacts<'_> {
     /// Whether the device is what was refused.
     fn device_refused(&self) -> bool {
         self.server("AADSTS50155") || self.client(0xc004_84b2)
+    }
+
+    /// Whether this event tells an HTTP error, and no code says more.
+    fn only_http_error(&self, event_id: u32) -> bool {
+        let mut answers = self.members().filter(|event| event.is(event_id));
+        self.decided_by(DecisiveKind::Status)
+            && answers.any(|event| event.number(Role::HttpStatus).is_some_and(|of| of >= 400))
+    }
+
+    /// The address of the request before the first failing event.
+    fn url_before_failure(&self) -> Option<&str> {
+        let first = self.window.first_failure?;
+        let before = self.window.members.iter().rev();
+        let before = before.filter(|member| member.event < first);
+        let mut events = before.filter_map(|member| self.events.get(member.event));
+        events
+            .find(|event| event.is(id::ENDPOINT))?
+            .value(Role::Url)
     }
 
     fn since_registered(&self) -> Option<TimeDelta> {
@@ -275,12 +293,7 @@ const WINDOW_RULES: &[WindowRule] = &[
         cause: "must_change_password",
         because: "a WS-Trust fault, and the password is expired (1154, 1156 or 1210)",
         holds: |facts| {
-            let expired = [
-                id::PASSWORD_EXPIRY_CLAIMS,
-                id::PASSWORD_EXPIRY_FIELDS,
-                id::PASSWORD_EXPIRED,
-            ];
-            facts.evidence().fault.is_some() && expired.into_iter().any(|id| facts.has(id))
+            facts.evidence().fault.is_some() && facts.members().any(says_password_expired)
         },
     },
     Rule {
@@ -359,9 +372,25 @@ const WINDOW_RULES: &[WindowRule] = &[
         holds: |facts| facts.network(|_| true),
     },
     Rule {
+        cause: "proxy_authentication",
+        because: "a proxy asks for a sign-in (HTTP 407)",
+        holds: |facts| {
+            let http = facts.evidence().http.as_ref();
+            let status = http.and_then(|http| http.status.as_ref());
+            facts.decided_by(DecisiveKind::Http) && status.is_some_and(|of| of.value == 407)
+        },
+    },
+    Rule {
+        cause: "mex_refused",
+        because: "the federation service answered the MEX request with an HTTP error (1021)",
+        holds: |facts| facts.only_http_error(id::MEX_RESPONSE),
+    },
+    Rule {
         cause: "http_refused",
         because: "an HTTP status, and nothing that says more",
-        holds: |facts| facts.decided_by(DecisiveKind::Http),
+        holds: |facts| {
+            facts.decided_by(DecisiveKind::Http) || facts.only_http_error(id::REALM_RESPONSE)
+        },
     },
     Rule {
         cause: "unknown_failure",
@@ -369,6 +398,24 @@ const WINDOW_RULES: &[WindowRule] = &[
         holds: |_| true,
     },
 ];
+
+/// Whether the password had expired by then: 1154 and 1156 also announce it days ahead.
+fn says_password_expired(event: &Event) -> bool {
+    let never = DateTime::UNIX_EPOCH;
+    match event.event_id {
+        _ if event.provider != Provider::Aad => false,
+        id::PASSWORD_EXPIRED => true,
+        id::PASSWORD_EXPIRY_CLAIMS => event
+            .value(Role::ExpiresIn)
+            .and_then(|seconds| seconds.parse::<i64>().ok())
+            .is_some_and(|seconds| seconds <= 0),
+        id::PASSWORD_EXPIRY_FIELDS => event
+            .value(Role::ExpiresAt)
+            .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
+            .is_some_and(|time| time > never && time <= event.time),
+        _ => false,
+    }
+}
 
 /// What a window means: nothing to say of one that succeeded at once, or left no failure.
 pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
@@ -385,7 +432,8 @@ pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
             .http
             .as_ref()
             .and_then(|http| http.url.as_ref())
-            .map(|url| url.value.as_str()),
+            .map(|url| url.value.as_str())
+            .or_else(|| facts.url_before_failure()),
         code: window
             .decisive
             .as_ref()
@@ -440,6 +488,18 @@ impl RunFacts<'_> {
             let codes = answer.code.iter().chain(&answer.also);
             codes.chain(&answer.description).any(|said| holds(said))
         })
+    }
+
+    /// Whether the server answered this code to any attempt.
+    fn any_server(&self, code: &str) -> bool {
+        let servers = self.run.attempts.iter();
+        servers
+            .filter_map(|attempt| attempt.server.as_ref())
+            .any(|server| {
+                let answer = &server.value.answer;
+                let mut codes = answer.code.iter().chain(&answer.also);
+                codes.any(|said| said == code)
+            })
     }
 
     fn says(&self, words: &str) -> bool {
@@ -527,6 +587,19 @@ const RUN_RULES: &[RunRule] = &[
         holds: |facts| facts.run.proxy_page.is_some(),
     },
     Rule {
+        cause: "proxy_authentication",
+        because: "a proxy asks for a sign-in (HTTP 407)",
+        holds: |facts| {
+            facts.http_status() == Some(407) || facts.code(0xcaa3_0197) || facts.code(0x8019_0197)
+        },
+    },
+    Rule {
+        cause: "mfa_for_device",
+        because: "the computer's token request was answered with AADSTS50076",
+        // What made the first attempt fail is told, though another one failed after it.
+        holds: |facts| facts.any_server("AADSTS50076"),
+    },
+    Rule {
         cause: "drs_throttled",
         because: "the registration service says that requests are throttled",
         holds: |facts| facts.says("throttled"),
@@ -545,11 +618,6 @@ const RUN_RULES: &[RunRule] = &[
         cause: "scp_tenant_wrong",
         because: "the tenant of the service connection point was not found",
         holds: |facts| facts.server(|said| said.contains("AADSTS90002")) || facts.code(0x801c_003a),
-    },
-    Rule {
-        cause: "mfa_for_device",
-        because: "the computer's token request was answered with AADSTS50076",
-        holds: |facts| facts.server(|said| said == "AADSTS50076"),
     },
     Rule {
         cause: "saml_token_rejected",
@@ -689,10 +757,16 @@ pub(crate) fn of_run(events: &[Event], run: &Run) -> Option<Diagnosis> {
         code,
         // Discovery is always asked of it.
         url: (run.phase == Some(Phase::Discover)).then_some(DISCOVERY_URL),
+        // A user joins interactively; otherwise the computer signs in by itself.
+        upn: (run.kind == Kind::Automatic).then_some("the computer"),
         ..Subject::default()
     };
     let facts = RunFacts { events, run };
     let mut found = first(RUN_RULES, |holds| holds(&facts), &subject)?;
+    let texts = knowledge::cause(found.rule)?;
+    if !texts.registration_steps.is_empty() {
+        found.next_steps = steps(&texts.registration_steps);
+    }
     if matches!(
         found.rule,
         "server_refused" | "unknown_failure" | "network_other"
@@ -768,23 +842,20 @@ fn diagnosis(
         stage: &texts.stage,
         summary: subject.fill(&texts.summary),
         cause: &texts.cause,
-        next_steps: texts.next_steps.iter().map(String::as_str).collect(),
+        next_steps: steps(&texts.next_steps),
         sources: texts.sources.iter().map(String::as_str).collect(),
     })
+}
+
+fn steps(texts: &'static [String]) -> Vec<&'static str> {
+    texts.iter().map(String::as_str).collect()
 }
 
 /// A code that no rule knows may still be in the table: then its own row says more.
 fn by_code(diagnosis: &mut Diagnosis, code: Option<&str>) {
     let Some(code) = code else { return };
     let info = match Code::parse(code) {
-        Some(number) => {
-            let mut spaces = number.family().spaces().iter();
-            let hex = number.canonical().to_string();
-            let low = (number.canonical().0 & 0xffff).to_string();
-            spaces.find_map(|space| {
-                knowledge::code_info(space, &hex).or_else(|| knowledge::code_info(space, &low))
-            })
-        }
+        Some(number) => number.rows().next(),
         None => ["aadsts", "oauth", "drs", "wstrust"]
             .into_iter()
             .find_map(|space| knowledge::code_info(space, code)),
@@ -811,6 +882,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_registration_is_not_looked_for_in_the_events_of_a_prt() {
+        for rule in RUN_RULES {
+            let texts = knowledge::cause(rule.cause).unwrap();
+            let steps = match texts.registration_steps.is_empty() {
+                true => &texts.next_steps,
+                false => &texts.registration_steps,
+            };
+            for step in steps {
+                assert!(!step.contains("1022"), "{}: {step}", rule.cause);
+            }
+        }
+    }
+
+    #[test]
     fn every_rule_names_a_cause_with_texts() {
         let windows = WINDOW_RULES.iter().map(|rule| rule.cause);
         let runs = RUN_RULES.iter().map(|rule| rule.cause);
@@ -819,6 +904,9 @@ mod tests {
             "wam_failing",
             "no_entra_account",
             "not_domain_joined",
+            "join_lost",
+            "join_unclear",
+            "never_attempted",
         ];
         for cause in windows.chain(runs).chain(others) {
             assert!(knowledge::cause(cause).is_some(), "{cause}");

@@ -53,6 +53,10 @@ pub(crate) enum Role {
     AdalText,
     DeviceId,
     TenantId,
+    /// Seconds until the password expires.
+    ExpiresIn,
+    /// When the password expires.
+    ExpiresAt,
     TenantName,
     TenantType,
     JoinType,
@@ -86,6 +90,8 @@ impl Role {
             "adal_text" => Role::AdalText,
             "device_id" => Role::DeviceId,
             "tenant_id" => Role::TenantId,
+            "expires_in" => Role::ExpiresIn,
+            "expires_at" => Role::ExpiresAt,
             "tenant_name" => Role::TenantName,
             "tenant_type" => Role::TenantType,
             "join_type" => Role::JoinType,
@@ -180,6 +186,9 @@ pub(crate) struct Cause {
     pub(crate) summary: String,
     pub(crate) cause: String,
     pub(crate) next_steps: Vec<String>,
+    /// The steps where it made a registration fail, if they are others.
+    #[serde(default)]
+    pub(crate) registration_steps: Vec<String>,
     pub(crate) sources: Vec<String>,
 }
 
@@ -306,7 +315,7 @@ mod tests {
 
     #[test]
     fn every_role_in_the_table_is_a_known_word() {
-        const WORDS: [&str; 29] = [
+        const WORDS: [&str; 31] = [
             "status",
             "http_status",
             "http_method",
@@ -333,6 +342,8 @@ mod tests {
             "adal_text",
             "request_id",
             "device_id",
+            "expires_in",
+            "expires_at",
             "resource",
             "client_id",
             "domain",

@@ -5,7 +5,7 @@ mod paths;
 mod progress;
 
 use clap::Parser;
-use cli::{Analyze, Cli, Command, Explain, Format, Logs, Timeline};
+use cli::{Analyze, Cli, Command, Explain, Format, Logs};
 use prtrace::analysis::Analysis;
 use prtrace::terminal::one_line;
 use prtrace::{explain, report, scan};
@@ -101,25 +101,28 @@ fn explain_codes(arguments: &Explain) -> Result<ExitCode, String> {
 
 fn analyze(arguments: &Analyze) -> Result<ExitCode, String> {
     let (scan, analyses) = read(&arguments.logs)?;
-    let report = report::Report::new(&scan, &analyses);
+    let mut report = report::Report::new(&scan, &analyses);
+    narrow(&arguments.logs, &mut report);
     let shown = report::text::Options { all: arguments.all };
     print(&arguments.logs, &report, |out| {
         report::text::write(&report, shown, out)
     })
 }
 
-fn timeline(arguments: &Timeline) -> Result<ExitCode, String> {
-    let (scan, analyses) = read(&arguments.logs)?;
+fn timeline(logs: &Logs) -> Result<ExitCode, String> {
+    let (scan, analyses) = read(logs)?;
     let mut report = report::Report::with_all_events(&scan, &analyses);
-    if arguments.at.is_some() || arguments.user.is_some() {
+    narrow(logs, &mut report);
+    print(logs, &report, |out| report::timeline::write(&report, out))
+}
+
+fn narrow(logs: &Logs, report: &mut report::Report<'_>) {
+    if logs.at.is_some() || logs.user.is_some() {
         report.narrow(&report::Narrow {
-            at: arguments.at,
-            user: arguments.user.clone(),
+            at: logs.at,
+            user: logs.user.clone(),
         });
     }
-    print(&arguments.logs, &report, |out| {
-        report::timeline::write(&report, out)
-    })
 }
 
 fn read(logs: &Logs) -> Result<(scan::Scan, Vec<Analysis>), String> {

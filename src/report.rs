@@ -134,6 +134,9 @@ pub struct MachineReport<'a> {
     pub gaps: Vec<Never>,
     /// Problems in logs that hold events of this machine only.
     pub problems: Vec<ProblemReport<'a>>,
+    /// Whether it was narrowed: what is not there may be left out.
+    #[serde(skip)]
+    pub(crate) is_part: bool,
 }
 
 /// A log with events of a machine.

@@ -21,6 +21,8 @@ struct Cause {
     summary: String,
     cause: String,
     next_steps: Vec<String>,
+    #[serde(default)]
+    registration_steps: Vec<String>,
     sources: Vec<String>,
 }
 
@@ -102,6 +104,9 @@ fn codes_are_spelled_as_their_space_spells_them() {
             "aadsts" => code.strip_prefix("AADSTS").is_some_and(|digits| {
                 (5..=7).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
             }),
+            "adfs" => code
+                .strip_prefix("MSIS")
+                .is_some_and(|digits| digits.len() == 4),
             "adal" | "cloudap" | "dsreg" | "mdm" | "ntstatus" | "nte" | "sspi" | "tpm"
             | "wininet" | "xml" => is_hex,
             // 0x8007000d has a name of its own in the guides.
@@ -168,19 +173,17 @@ fn every_cause_is_whole() {
         );
         assert!(CLASSES.contains(&cause.class.as_str()), "{name}");
         let texts = [&cause.stage, &cause.summary, &cause.cause];
-        let lists = cause.next_steps.iter().chain(&cause.sources);
+        let steps = cause.next_steps.iter().chain(&cause.registration_steps);
+        let lists = steps.clone().chain(&cause.sources);
         for text in texts.into_iter().chain(lists) {
             assert_clean(text, name);
         }
-        for sentence in [&cause.summary, &cause.cause]
-            .into_iter()
-            .chain(&cause.next_steps)
-        {
+        for sentence in [&cause.summary, &cause.cause].into_iter().chain(steps) {
             assert!(sentence.ends_with('.'), "{name}: {sentence}");
         }
         assert!(!cause.next_steps.is_empty(), "{name}: nothing to do");
         assert!(!cause.sources.is_empty(), "{name}: no source");
-        for list in [&cause.next_steps, &cause.sources] {
+        for list in [&cause.next_steps, &cause.registration_steps, &cause.sources] {
             let distinct: BTreeSet<_> = list.iter().collect();
             assert_eq!(distinct.len(), list.len(), "{name}: twice");
         }
@@ -207,9 +210,10 @@ fn summaries_are_one_sentence_with_known_marks_only() {
 
 /// Every list of steps that the files hold.
 fn all_steps() -> Vec<(String, String, Vec<String>)> {
-    let causes = causes()
-        .into_iter()
-        .map(|(name, cause)| (name, cause.class, cause.next_steps));
+    let causes = causes().into_iter().flat_map(|(name, cause)| {
+        [cause.next_steps, cause.registration_steps]
+            .map(|steps| (name.clone(), cause.class.clone(), steps))
+    });
     let rows = codes().map(|row| {
         let steps = row.next_steps().map(str::to_owned).collect();
         (format!("{} {}", row.space, row.code), String::new(), steps)
@@ -383,7 +387,8 @@ fn the_names_of_codes_are_those_of_windows() {
             STATUS_ISSUING_CA_UNTRUSTED "0xc000038a" STATUS_REVOCATION_OFFLINE_C "0xc000038b"
             STATUS_PKINIT_CLIENT_FAILURE "0xc000038c" STATUS_SMARTCARD_SILENT_CONTEXT "0xc000038f"
             STATUS_KDC_CERT_EXPIRED "0xc000040e" STATUS_KDC_CERT_REVOKED "0xc000040f"
-            STATUS_INVALID_SIGNATURE "0xc000a000" STATUS_PCP_ATTESTATION_CHALLENGE_NOT_SET "0xc0292012";
+            STATUS_INVALID_SIGNATURE "0xc000a000" STATUS_PCP_ATTESTATION_CHALLENGE_NOT_SET "0xc0292012"
+            RPC_NT_SERVER_UNAVAILABLE "0xc0020017";
         mod Credentials, space "ntstatus":
             STATUS_NO_SUCH_LOGON_SESSION "0xc000005f" STATUS_NO_SUCH_USER "0xc0000064"
             STATUS_WRONG_PASSWORD "0xc000006a" STATUS_LOGON_FAILURE "0xc000006d"

@@ -104,6 +104,51 @@ fn a_user_and_a_time_narrow_it_to_whole_windows() {
 }
 
 #[test]
+fn the_report_narrows_as_the_timeline_does() {
+    let report = |arguments: &[&str]| {
+        let words = [&["--format", "json"], arguments].concat();
+        let output = run(&words);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), report)
+    };
+    // Of two users one fails: nothing of her is told of the other.
+    let (status, max) = report(&["samples/overlapping", "--user", "max@contoso.com"]);
+    assert_eq!(status, Some(0));
+    assert_eq!(max["totals"]["windows_failed"], 0);
+    let machine = &max["machines"][0];
+    assert_eq!(machine["diagnosis"]["state"], "healthy");
+    assert!(machine["diagnosis"]["summary"].is_null());
+    let shown = text(&run(&["samples/overlapping", "--user", "max@contoso.com"]));
+    assert!(shown.contains("1 PRT window, 1 succeeded") && !shown.contains("uma@"));
+    let (status, uma) = report(&["samples/overlapping", "--user", "uma@contoso.com"]);
+    assert_eq!(status, Some(1));
+    let diagnosis = &uma["machines"][0]["diagnosis"];
+    assert_eq!(
+        (&diagnosis["of"], &diagnosis["rule"]),
+        (&"w1".into(), &"user_not_found".into())
+    );
+
+    // The refresh that failed is left out: neither it nor that nothing was tried is told.
+    let at = ["samples/refresh-fails", "--at", "2026-03-09 08:00"];
+    let (status, morning) = report(&at);
+    assert_eq!(status, Some(0));
+    assert!(morning["machines"][0]["diagnosis"]["rule"].is_null());
+    let shown = text(&run(&at));
+    assert!(shown.contains("was due") && !shown.contains("no attempt since"));
+
+    // A sign-in that failed for the registration's sake is left out: the registration is told
+    // without the claim that nothing was asked for.
+    let at = [
+        "samples/device-rejected-after-failed-join",
+        "--at",
+        "2026-03-20 07:00",
+    ];
+    let (_, join) = report(&at);
+    assert_eq!(join["machines"][0]["diagnosis"]["of"], "r1");
+    assert!(!text(&run(&at)).contains("nothing was asked for"));
+}
+
+#[test]
 fn its_json_is_the_report_with_every_event_and_passes_the_schema() {
     let schema: serde_json::Value = serde_json::from_slice(&run(&["schema"]).stdout).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();

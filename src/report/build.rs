@@ -131,6 +131,7 @@ fn machine_report<'a>(
         diagnosis: machine_diagnosis(analysis),
         gaps: Vec::new(),
         problems: machine.problems.iter().map(problem).collect(),
+        is_part: false,
     }
 }
 

@@ -1,6 +1,9 @@
 //! A report narrowed to a time or a user.
 
-use super::{MachineReport, OutcomeName, Report, RunOutcomeName, Time, WindowReport};
+use super::{
+    MachineDiagnosis, MachineReport, OutcomeName, Report, RunOutcomeName, StateName, Time,
+    WindowReport,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashSet;
 
@@ -111,8 +114,47 @@ fn machine_narrow(machine: &mut MachineReport<'_>, narrow: &Narrow) {
     for run in &mut machine.registrations {
         run.windows.retain(|link| windows.contains(&link.id));
     }
-    let of = &mut machine.diagnosis.of;
-    *of = of
-        .take()
-        .filter(|id| windows.contains(id) || runs.contains(id));
+    // Nor does the machine's diagnosis speak of it.
+    let is_kept = |id: &String| windows.contains(id) || runs.contains(id);
+    if !machine.diagnosis.of.as_ref().is_some_and(is_kept) {
+        machine.diagnosis = of_what_is_kept(machine);
+    }
+    machine.is_part = true;
+}
+
+/// The newest failure that is kept, and how those stand whose windows and runs are kept.
+fn of_what_is_kept<'a>(machine: &MachineReport<'a>) -> MachineDiagnosis<'a> {
+    let windows = machine.windows.iter();
+    let windows = windows.filter(|window| window.outcome == OutcomeName::Failed);
+    let windows = windows.map(|window| (window.end.time, &window.id, &window.diagnosis));
+    let runs = machine.registrations.iter();
+    let runs = runs.filter(|run| run.outcome == RunOutcomeName::Failed);
+    let runs = runs.map(|run| (run.end, &run.id, &run.diagnosis));
+    let newest = windows.chain(runs).max_by_key(|(time, ..)| *time);
+    let (of, means) = match newest {
+        Some((_, id, diagnosis)) => (Some(id.clone()), diagnosis.as_ref()),
+        None => (None, None),
+    };
+    let users = machine.users.iter();
+    let users = users.filter(|user| !user.windows.is_empty());
+    let strands = users.map(|user| user.state);
+    let registration = machine.diagnosis.registration;
+    let device = (!machine.registrations.is_empty()).then_some(registration);
+    MachineDiagnosis {
+        // The worst, which stands last.
+        state: strands
+            .chain(device)
+            .max_by_key(|state| *state as u8)
+            .unwrap_or(StateName::NoEvidence),
+        registration,
+        of,
+        rule: means.map(|means| means.rule),
+        because: means.map(|means| means.because),
+        class: means.map(|means| means.class),
+        stage: means.map(|means| means.stage),
+        summary: means.map(|means| means.summary),
+        cause: means.map(|means| means.cause),
+        next_steps: means.map_or(&[], |means| means.next_steps),
+        sources: means.map_or(&[], |means| means.sources),
+    }
 }

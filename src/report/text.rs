@@ -362,6 +362,8 @@ fn run_answer(
     )?;
     since(machine, run, out)?;
     match machine.windows.len() {
+        // Windows may have been left out.
+        0 if machine.is_part => {}
         0 => field("PRT", "no registration, no PRT: nothing was asked for", out)?,
         _ => last_success(machine, out)?,
     }
@@ -578,7 +580,7 @@ fn token_requests(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Resul
     requests.sort_by_key(|request| std::cmp::Reverse((request.count, request.last)));
     for (number, request) in requests.iter().take(SHOWN).enumerate() {
         let label = if number == 0 { "Token requests" } else { "" };
-        let mut text = format!("{} times {}", request.count, request.code.0);
+        let mut text = format!("{} {}", counted(request.count, "time"), request.code.0);
         text.extend(request.symbol.map(|symbol| format!(" {symbol}")));
         text.extend(request.aadsts.map(|code| format!(", {}", one_line(code))));
         text.extend(
@@ -592,6 +594,11 @@ fn token_requests(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Resul
                 .map(|of| format!(", resource {}", one_line(of))),
         );
         text.push_str(&format!(", last {}", stamp(request.last)));
+        text.extend(
+            request
+                .correlation_id
+                .map(|id| format!(", correlation ID {}", id.0)),
+        );
         field(label, &text, out)?;
     }
     match requests.len().checked_sub(SHOWN) {
@@ -628,10 +635,12 @@ fn last_success(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<
     };
     let age = (last.0 - window.end.time.0).num_minutes();
     let age = format!("({}:{:02} h old as the logs end)", age / 60, age % 60);
-    let tried = machine
-        .windows
-        .iter()
-        .any(|later| later.start.time > window.end.time);
+    // What was left out may have tried.
+    let tried = machine.is_part
+        || machine
+            .windows
+            .iter()
+            .any(|later| later.start.time > window.end.time);
     let text = match (last >= due, tried) {
         (false, _) => format!("due {} {age}", stamp(due)),
         (true, true) => format!("was due {} {age}", stamp(due)),
