@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 mod build;
 pub mod json;
+pub(crate) mod layout;
 mod narrow;
 pub mod text;
 pub mod timeline;
