@@ -64,4 +64,5 @@ pub mod select;
 pub mod state;
 pub mod terminal;
 pub mod token;
+mod triage;
 pub mod window;

@@ -13,9 +13,11 @@ use crate::knowledge::EventInfo;
 use crate::problem::ProblemKind;
 use crate::scan::Scan;
 use chrono::{DateTime, Datelike, Timelike, Utc};
+use rayon::prelude::*;
 #[cfg(feature = "cli")]
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 use uuid::Uuid;
 
@@ -43,8 +45,8 @@ pub struct Report<'a> {
     pub totals: Totals,
     /// The machines, by name.
     pub machines: Vec<MachineReport<'a>>,
-    /// Failures with one signature over all machines. Not built yet.
-    pub groups: Vec<Never>,
+    /// Failures with one signature over all machines, by number of machines.
+    pub groups: Vec<GroupReport>,
     /// What each input was. Not built yet.
     pub inputs: Vec<Never>,
     /// Problems that belong to no machine.
@@ -100,6 +102,103 @@ pub struct Totals {
     pub other_files: u64,
 }
 
+/// The failed windows and runs of one signature.
+///
+/// Each failed window and run belongs to one group, a machine to all that one of its failures
+/// belongs to. A run that explains a failed window, or made the same request, goes with the window.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct GroupReport {
+    /// `acquire/AADSTS50126/1081`: operation, decisive code, first failing event;
+    /// `registration/discover/0x801c001d/307`: phase, decisive code, first failing event;
+    /// `downstream/0xcaa2000c/1098`: code and event of failing token requests.
+    pub signature: String,
+    /// Whose fault the example is.
+    pub class: ClassName,
+    /// The rule that decided of the example.
+    pub rule: &'static str,
+    /// The stage that failed.
+    pub stage: &'static str,
+    /// What happened, in one sentence that holds for all machines of this rule.
+    pub summary: String,
+    /// What to do, the least disruptive first.
+    pub next_steps: Vec<&'static str>,
+    /// The machines with such a failure, by name.
+    pub machines: Vec<String>,
+    /// How many of them still fail with it: it is the newest failure of a failing strand.
+    pub failing: u64,
+    /// Failed windows.
+    pub windows: u64,
+    /// Failed runs, with those that go with a window.
+    pub registrations: u64,
+    /// Failed token requests.
+    pub token_requests: u64,
+    /// When it first failed so.
+    pub first_seen: Time,
+    /// When it last failed so.
+    pub last_seen: Time,
+    /// The newest such failure, one that is not made up for if there is one.
+    pub example: ExampleReport,
+    /// What other machines' failures of this signature mean.
+    pub also: Vec<ReadingReport>,
+    /// The failed registration runs behind the windows.
+    pub explained_by: Vec<ExplainedByReport>,
+}
+
+/// One failure with its evidence.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct ExampleReport {
+    /// The machine.
+    pub machine: String,
+    /// The window or run; null for token requests.
+    pub id: Option<String>,
+    /// The first failing event.
+    pub event_id: Option<u32>,
+    /// The event's name.
+    pub name: Option<&'static str>,
+    /// Where it was written.
+    pub channel: Option<String>,
+    /// Record ID in that channel.
+    pub record_id: Option<u64>,
+    /// When.
+    pub time: Time,
+    /// The event's own most telling code.
+    pub code: Option<String>,
+    /// The code that decides.
+    pub decisive: Option<String>,
+    /// What happened there.
+    pub summary: String,
+}
+
+/// Another meaning of a group's signature.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct ReadingReport {
+    /// The rule that decided.
+    pub rule: &'static str,
+    /// Whose fault it is.
+    pub class: ClassName,
+    /// On how many machines.
+    pub machines: u64,
+    /// What happened, in one sentence.
+    pub summary: String,
+}
+
+/// A failed registration run behind the windows of a group.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct ExplainedByReport {
+    /// Its own signature.
+    pub signature: String,
+    /// On how many machines.
+    pub machines: u64,
+}
+
 /// One computer.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
@@ -135,6 +234,21 @@ pub struct MachineReport<'a> {
     pub gaps: Vec<Never>,
     /// Problems in logs that hold events of this machine only.
     pub problems: Vec<ProblemReport<'a>>,
+    /// The token requests that the diagnosis is about.
+    #[serde(skip)]
+    pub(crate) downstream: Option<Downstream<'a>>,
+}
+
+/// Token requests that fail though the token is healthy.
+#[derive(Debug)]
+pub(crate) struct Downstream<'a> {
+    /// The server's code, else the broker's.
+    pub(crate) code: Cow<'a, str>,
+    pub(crate) count: u64,
+    pub(crate) first: Time,
+    pub(crate) last: Time,
+    /// The last of them.
+    pub(crate) event: FailureReport<'a>,
 }
 
 /// A log with events of a machine.
@@ -709,10 +823,10 @@ mod schema {
     });
 }
 
-/// Analyses every machine of a scan.
+/// Analyses every machine of a scan, on the threads of rayon's current pool.
 pub fn analyze(scan: &Scan) -> Vec<Analysis> {
     scan.machines
-        .iter()
+        .par_iter()
         .map(|machine| analysis::analyze(&machine.events))
         .collect()
 }

@@ -1,6 +1,7 @@
 //! A report narrowed to a time or a user.
 
-use super::{MachineReport, OutcomeName, Report, RunOutcomeName, Time, WindowReport};
+use super::{MachineReport, Report, Time, Totals};
+use crate::triage;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashSet;
 
@@ -41,32 +42,25 @@ impl Report<'_> {
             }
         }
         self.machines = left;
-        let windows = || self.machines.iter().flat_map(|machine| &machine.windows);
-        let runs = || {
-            self.machines
-                .iter()
-                .flat_map(|machine| &machine.registrations)
-        };
-        let in_windows = windows().map(|window| window.events.len() + window.related.len());
-        let in_runs = runs().map(|run| run.events.len());
-        let others = self
-            .machines
-            .iter()
-            .map(|machine| machine.other_events.len());
-        let events: usize = in_windows.chain(in_runs).chain(others).sum();
-        let failed = |window: &&WindowReport<'_>| window.outcome == OutcomeName::Failed;
-        let totals = super::Totals {
-            machines: self.machines.len() as u64,
-            events: events as u64,
-            windows: windows().count() as u64,
-            windows_failed: windows().filter(failed).count() as u64,
-            registrations: runs().count() as u64,
-            registrations_failed: runs()
-                .filter(|run| run.outcome == RunOutcomeName::Failed)
-                .count() as u64,
+        let mut totals = Totals {
+            machines: 0,
+            events: 0,
+            windows: 0,
+            windows_failed: 0,
+            registrations: 0,
+            registrations_failed: 0,
+            problems: self.problems.len() as u64,
             ..self.totals
         };
+        for machine in &self.machines {
+            let in_windows = machine.windows.iter();
+            let in_windows = in_windows.map(|window| window.events.len() + window.related.len());
+            let in_runs = machine.registrations.iter().map(|run| run.events.len());
+            let placed: usize = in_windows.chain(in_runs).sum();
+            totals.add(machine, (placed + machine.other_events.len()) as u64);
+        }
         self.totals = totals;
+        self.groups = triage::groups(&self.machines);
     }
 }
 
