@@ -22,14 +22,18 @@ use std::fmt;
 use uuid::Uuid;
 
 mod build;
+pub mod csv;
+pub mod fleet;
 pub mod json;
+pub mod jsonl;
 pub(crate) mod layout;
 mod narrow;
+mod stream;
 pub mod text;
 pub mod timeline;
 mod words;
 
-pub use narrow::Narrow;
+pub use narrow::{Narrow, UnknownMachine, machines};
 pub use words::*;
 
 /// Everything that is known, for one run of the program.
@@ -51,6 +55,36 @@ pub struct Report<'a> {
     pub inputs: Vec<Never>,
     /// Problems that belong to no machine.
     pub problems: Vec<ProblemReport<'a>>,
+}
+
+/// The report without its machines: the last of the JSON Lines.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct Summary<'a> {
+    /// Version of this format: 1.
+    pub schema_version: Version,
+    /// Version of the program.
+    pub prtrace: &'static str,
+    /// Sums over everything.
+    pub totals: Totals,
+    /// Failures with one signature over all machines, by number of machines.
+    pub groups: Vec<GroupReport>,
+    /// What each input was. Not built yet.
+    pub inputs: Vec<Never>,
+    /// Problems that belong to no machine.
+    pub problems: Vec<ProblemReport<'a>>,
+}
+
+/// A line of JSON Lines.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(untagged)]
+pub enum Line<'a> {
+    /// Each line but the last.
+    Machine(&'a MachineReport<'a>),
+    /// The last.
+    Summary(&'a Summary<'a>),
 }
 
 /// The version of the report's format.

@@ -40,7 +40,7 @@ fn of_window(window: &WindowReport<'_>) -> String {
 }
 
 /// The signature of a failed run.
-pub(crate) fn of_run(run: &RunReport<'_>) -> String {
+fn of_run(run: &RunReport<'_>) -> String {
     let phase = run.phase.map_or(NONE, |phase| phase.as_str());
     let code = run.decisive.as_ref().map(|decisive| decisive.code);
     let code = code.unwrap_or(NONE);
@@ -48,7 +48,7 @@ pub(crate) fn of_run(run: &RunReport<'_>) -> String {
     format!("registration/{phase}/{code}/{event}")
 }
 
-fn of_downstream(downstream: &Downstream<'_>) -> String {
+pub(crate) fn of_downstream(downstream: &Downstream<'_>) -> String {
     let event = event_id(Some(&downstream.event));
     format!("downstream/{}/{event}", downstream.code)
 }

@@ -89,9 +89,26 @@ impl Totals {
         self.problems += machine.problems.len() as u64;
     }
 
-    /// Whether any window or registration run failed.
+    /// Whether any window or registration run failed, which the exit status says.
     pub fn has_failures(&self) -> bool {
         self.windows_failed > 0 || self.registrations_failed > 0
+    }
+}
+
+impl std::ops::AddAssign for Totals {
+    fn add_assign(&mut self, other: Totals) {
+        self.machines += other.machines;
+        self.logs += other.logs;
+        self.bytes += other.bytes;
+        self.records_read += other.records_read;
+        self.events += other.events;
+        self.duplicates += other.duplicates;
+        self.windows += other.windows;
+        self.windows_failed += other.windows_failed;
+        self.registrations += other.registrations;
+        self.registrations_failed += other.registrations_failed;
+        self.problems += other.problems;
+        self.other_files += other.other_files;
     }
 }
 

@@ -50,6 +50,19 @@ pub(super) fn counted(count: u64, what: &str) -> String {
     }
 }
 
+/// A number with its thousands parted.
+pub(super) fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut parted = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            parted.push(',');
+        }
+        parted.push(digit);
+    }
+    parted
+}
+
 pub(super) fn stamp(time: Time) -> String {
     time.0.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string()
 }

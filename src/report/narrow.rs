@@ -1,6 +1,8 @@
-//! A report narrowed to a time or a user.
+//! A report narrowed to a time or a user, and a scan to some machines.
 
 use super::{MachineReport, Report, Time, Totals};
+use crate::machine::Machine;
+use crate::scan::Scan;
 use crate::triage;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashSet;
@@ -62,6 +64,91 @@ impl Report<'_> {
         self.totals = totals;
         self.groups = triage::groups(&self.machines);
     }
+}
+
+/// There is no machine of a name.
+#[derive(Debug, thiserror::Error)]
+#[error("no machine is named {name}; {}", hint(near, *machines))]
+pub struct UnknownMachine {
+    /// The name as given.
+    pub name: String,
+    /// Names of machines that it may stand for, the nearest first.
+    pub near: Vec<String>,
+    /// How many machines there are.
+    pub machines: usize,
+}
+
+fn hint(near: &[String], machines: usize) -> String {
+    match (near, machines) {
+        ([], 1) => "there is one machine in the logs, of another name".to_owned(),
+        ([], _) => format!("there are {machines} machines in the logs, none of a name like it"),
+        _ => format!("near it: {}", near.join(", ")),
+    }
+}
+
+/// How many names to suggest.
+const MOST_NEAR: usize = 5;
+/// How near a name has to be, of 1.
+const NEAR: f64 = 0.85;
+
+/// Keeps the machines that one of the names stands for, each with its own problems; counts of what
+/// was read stay as they are. A name is the machine's own or an earlier one, whole or up to its first
+/// dot, without case: a short name keeps the machines of each domain.
+///
+/// # Errors
+///
+/// If a name stands for no machine.
+pub fn machines(scan: &mut Scan, names: &[String]) -> Result<(), UnknownMachine> {
+    let unknown = names.iter().find(|name| {
+        let mut machines = scan.machines.iter();
+        !machines.any(|machine| is_named(machine, name))
+    });
+    if let Some(name) = unknown {
+        return Err(UnknownMachine {
+            name: name.clone(),
+            near: near(&scan.machines, name),
+            machines: scan.machines.len(),
+        });
+    }
+    scan.machines
+        .retain(|machine| names.iter().any(|name| is_named(machine, name)));
+    Ok(())
+}
+
+fn all_names(machine: &Machine) -> impl Iterator<Item = &str> {
+    let others = machine.also_known_as.iter().map(|name| &**name);
+    [&*machine.name].into_iter().chain(others)
+}
+
+fn short(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(short, _)| short)
+}
+
+fn is_named(machine: &Machine, wanted: &str) -> bool {
+    let wanted = wanted.to_lowercase();
+    all_names(machine).any(|name| {
+        let name = name.to_lowercase();
+        name == wanted || short(&name) == wanted
+    })
+}
+
+fn near(machines: &[Machine], wanted: &str) -> Vec<String> {
+    let wanted = wanted.to_lowercase();
+    let nearness = |name: &str| {
+        let name = name.to_lowercase();
+        match !wanted.is_empty() && name.contains(&wanted) {
+            true => 1.0,
+            false => strsim::jaro_winkler(short(&name), short(&wanted)),
+        }
+    };
+    let names = machines.iter().flat_map(all_names);
+    let mut near: Vec<(f64, &str)> = names
+        .map(|name| (nearness(name), name))
+        .filter(|(nearness, _)| *nearness >= NEAR)
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    let near = near.into_iter().take(MOST_NEAR);
+    near.map(|(_, name)| name.to_owned()).collect()
 }
 
 fn machine_narrow(machine: &mut MachineReport<'_>, narrow: &Narrow) {

@@ -5,14 +5,15 @@
 
 mod answer;
 
-use super::layout::{clock, counted, event_name, stamp, wrapped};
+use super::layout::{clock, counted, event_name, number, stamp, wrapped};
 use super::{
     EventReport, MachineReport, OutcomeName, ProblemReport, PrtName, Report, RunOutcomeName,
-    RunReport, StateName, WindowReport,
+    RunReport, StateName, Totals, WindowReport,
 };
 use crate::code::Code;
 use crate::knowledge::Role;
 use crate::terminal::one_line;
+pub(super) use answer::{Told, told};
 use answer::{answer, newest, newest_failed_run, run_words};
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -49,11 +50,28 @@ pub fn write(report: &Report<'_>, options: Options, out: &mut dyn Write) -> io::
         other_failures(machine, out)?;
     }
     problems(report, out)?;
-    totals(report, out)
+    totals(&report.totals, out)
 }
 
-/// How many machines stand how.
+/// How many machines stand how, and which failures several share.
 fn overview(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let machines = &report.machines;
+    let standing = states(machines.iter().map(|machine| machine.diagnosis.state));
+    writeln!(out, "{} machines: {standing}", machines.len())?;
+    for group in &report.groups {
+        if group.machines.len() > 1 {
+            let signature = one_line(&group.signature);
+            let count = group.machines.len();
+            let names: Vec<_> = group.machines.iter().map(|name| one_line(name)).collect();
+            let lead = format!("  {count} share {signature}: ");
+            wrapped(&lead, &names.join(", "), out)?;
+        }
+    }
+    writeln!(out)
+}
+
+/// How many machines stand how, in words.
+pub(super) fn states(states: impl Iterator<Item = StateName> + Clone) -> String {
     let mut words = Vec::new();
     for (state, word) in [
         (StateName::Failing, "failing"),
@@ -61,21 +79,14 @@ fn overview(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
         (StateName::Healthy, "healthy"),
         (StateName::NoEvidence, "without evidence"),
     ] {
-        let machines = report.machines.iter();
-        let count = machines
-            .filter(|machine| machine.diagnosis.state == state)
-            .count();
+        let count = states.clone().filter(|of| *of == state).count() as u64;
         if count > 0 {
-            words.push(format!("{count} {word}"));
+            words.push(format!("{} {word}", number(count)));
         }
     }
-    writeln!(
-        out,
-        "{} machines: {}\n",
-        report.machines.len(),
-        words.join(", ")
-    )
+    words.join(", ")
 }
+
 fn windows(machine: &MachineReport<'_>, options: Options, out: &mut dyn Write) -> io::Result<()> {
     let shown: Vec<&WindowReport<'_>> = machine
         .windows
@@ -291,8 +302,7 @@ pub(super) fn problems(report: &Report<'_>, out: &mut dyn Write) -> io::Result<(
     writeln!(out)
 }
 
-fn totals(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let totals = &report.totals;
+pub(super) fn totals(totals: &Totals, out: &mut dyn Write) -> io::Result<()> {
     let mut text = format!(
         "{}, {}, {} ({} of ours)",
         counted(totals.machines, "machine"),

@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod evtx;
+pub mod fleet;
 pub mod scenario;
 
 use std::path::Path;

@@ -17,23 +17,33 @@ use std::io::{self, Write};
 /// How old a token is when the plug-in renews it.
 const REFRESH_AFTER: TimeDelta = TimeDelta::hours(4);
 
+/// The failure that a machine's answer tells.
+pub(in crate::report) enum Told<'r, 'a> {
+    Window(&'r WindowReport<'a>),
+    Run(&'r RunReport<'a>),
+}
+
 /// What an engineer on a call wants to know first: the failure that the machine's state is about,
-/// or the newest that was made up for.
-pub(super) fn answer(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let name = one_line(machine.name);
+/// or the newest that was made up for; nothing of a machine on which no window failed.
+pub(in crate::report) fn told<'r, 'a>(machine: &'r MachineReport<'a>) -> Option<Told<'r, 'a>> {
     let is_of = |id: &str| machine.diagnosis.of.as_deref() == Some(id);
     let failed = |window: &WindowReport<'_>| window.outcome == OutcomeName::Failed;
     if let Some(run) = machine.registrations.iter().find(|run| is_of(&run.id))
         && run.outcome == RunOutcomeName::Failed
     {
-        return run_answer(machine, run, &name, out);
+        return Some(Told::Run(run));
     }
-    let window = machine
-        .windows
-        .iter()
-        .find(|window| is_of(&window.id) && failed(window));
-    match window.or_else(|| newest(machine, failed)) {
-        Some(window) => window_answer(machine, window, &name, out),
+    let mut windows = machine.windows.iter();
+    let window = windows.find(|window| is_of(&window.id) && failed(window));
+    let window = window.or_else(|| newest(machine, failed))?;
+    Some(Told::Window(window))
+}
+
+pub(super) fn answer(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let name = one_line(machine.name);
+    match told(machine) {
+        Some(Told::Run(run)) => run_answer(machine, run, &name, out),
+        Some(Told::Window(window)) => window_answer(machine, window, &name, out),
         None => healthy(machine, &name, out),
     }
 }
