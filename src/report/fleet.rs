@@ -41,11 +41,17 @@ pub fn write(mut scan: Scan, out: &mut dyn Write) -> io::Result<Totals> {
 
     let mut groups = summary.groups;
     groups.sort_by_key(|group| Reverse((standing_of(group), group.failing)));
-    let failing = groups.iter().filter(|group| group.failing > 0).count() as u64;
-    match failing {
+    match groups.iter().filter(|group| group.failing > 0).count() as u64 {
         0 => writeln!(out)?,
         1 => writeln!(out, "1 cause explains all that fail.\n")?,
-        _ => writeln!(out, "{} causes explain all that fail.\n", number(failing))?,
+        failing => {
+            let failing = number(failing);
+            writeln!(
+                out,
+                "{failing} causes explain all that fail, by number of machines:\n"
+            )?;
+            at_a_glance(&groups, out)?;
+        }
     }
     all_groups(&groups, out)?;
 
@@ -68,7 +74,7 @@ pub fn write(mut scan: Scan, out: &mut dyn Write) -> io::Result<Totals> {
     Ok(summary.totals)
 }
 
-/// Where a group stands in the text, the first last.
+/// Where a group stands in the text, the last first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
     MadeUpFor,
@@ -82,6 +88,21 @@ fn standing_of(group: &GroupReport) -> Standing {
         (0, _) => Standing::Downstream,
         _ => Standing::Failing,
     }
+}
+
+/// A line for each cause, so that the first of them are seen at once.
+fn at_a_glance(groups: &[GroupReport], out: &mut dyn Write) -> io::Result<()> {
+    let failing = groups.iter().filter(|group| group.failing > 0);
+    let lines = failing.zip(1..).take(MOST_GROUPS).map(|(group, place)| {
+        let count = number(group.failing);
+        [
+            format!("{place:>3}."),
+            format!("{count:>7}"),
+            group.class.as_str().to_owned(),
+            title(group),
+        ]
+    });
+    aligned(&lines.collect::<Vec<_>>(), out)
 }
 
 fn all_groups(groups: &[GroupReport], out: &mut dyn Write) -> io::Result<()> {
@@ -380,7 +401,7 @@ fn table(mut rows: Vec<Row>, numbers: &HashMap<&str, u64>, out: &mut dyn Write) 
     let mut lines = vec![[
         heading,
         "State".into(),
-        "No.".into(),
+        "Cause".into(),
         "First".into(),
         "Decisive code".into(),
         "Sub-codes".into(),
@@ -400,19 +421,23 @@ fn table(mut rows: Vec<Row>, numbers: &HashMap<&str, u64>, out: &mut dyn Write) 
             cut(&row.others),
         ]
     }));
-    let width = |column: usize| {
+    aligned(&lines, out)
+}
+
+/// Writes lines of cells under one another, and an empty line.
+fn aligned<const COLUMNS: usize>(
+    lines: &[[String; COLUMNS]],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
         let cells = lines.iter().filter_map(|line| line.get(column));
         cells.map(|cell| cell.width()).max().unwrap_or(0)
-    };
-    let widths: [usize; 5] = std::array::from_fn(width);
-    for line in &lines {
+    });
+    for line in lines {
         let mut text = String::new();
-        for (place, cell) in line.iter().enumerate() {
+        for (cell, width) in line.iter().zip(widths) {
             text.push_str(cell);
-            if let Some(width) = widths.get(place) {
-                let gap = width.saturating_sub(cell.width()) + 2;
-                text.push_str(&" ".repeat(gap));
-            }
+            text.push_str(&" ".repeat(width.saturating_sub(cell.width()) + 2));
         }
         writeln!(out, "{}", text.trim_end())?;
     }
