@@ -148,13 +148,14 @@ pub struct GroupReport {
     /// `registration/discover/0x801c001d/307`: phase, decisive code, first failing event;
     /// `downstream/0xcaa2000c/1098`: code and event of failing token requests.
     pub signature: String,
-    /// Whose fault the example is.
+    /// Whose fault it is: this and what follows are the meaning that most of the failing machines'
+    /// failures have.
     pub class: ClassName,
-    /// The rule that decided of the example.
+    /// The rule that decided.
     pub rule: &'static str,
     /// The stage that failed.
     pub stage: &'static str,
-    /// What happened, in one sentence that holds for all machines of this rule.
+    /// What happened, in one sentence that holds for all of them.
     pub summary: String,
     /// What to do, the least disruptive first.
     pub next_steps: Vec<&'static str>,
@@ -172,9 +173,9 @@ pub struct GroupReport {
     pub first_seen: Time,
     /// When it last failed so.
     pub last_seen: Time,
-    /// The newest such failure, one that is not made up for if there is one.
+    /// The newest failure of that meaning, one that is not made up for if there is one.
     pub example: ExampleReport,
-    /// What other machines' failures of this signature mean.
+    /// What the newest failure of other machines means, though its signature is the same.
     pub also: Vec<ReadingReport>,
     /// The failed registration runs behind the windows.
     pub explained_by: Vec<ExplainedByReport>,
@@ -216,10 +217,14 @@ pub struct ReadingReport {
     pub rule: &'static str,
     /// Whose fault it is.
     pub class: ClassName,
-    /// On how many machines.
-    pub machines: u64,
-    /// What happened, in one sentence.
+    /// The stage that failed.
+    pub stage: &'static str,
+    /// What happened, in one sentence that holds for all of them.
     pub summary: String,
+    /// What to do, the least disruptive first.
+    pub next_steps: Vec<&'static str>,
+    /// The machines, by name.
+    pub machines: Vec<String>,
 }
 
 /// A failed registration run behind the windows of a group.
@@ -229,8 +234,8 @@ pub struct ReadingReport {
 pub struct ExplainedByReport {
     /// Its own signature.
     pub signature: String,
-    /// On how many machines.
-    pub machines: u64,
+    /// The machines, by name.
+    pub machines: Vec<String>,
 }
 
 /// One computer.

@@ -10,6 +10,10 @@
 //! A machine is in every group that one of its failures has the signature of, whether or not it was
 //! made up for. It counts as failing in those whose signature the newest failure of a failing strand
 //! has: so each failing machine fails in one group at least.
+//!
+//! Failures of one signature may mean different things: a rejected device, or one that was never
+//! registered. What a group says is what most of its failing machines' newest failure means; the
+//! others are told beside it.
 
 use crate::diagnosis;
 use crate::report::{
@@ -143,7 +147,7 @@ struct Seen {
     first: Time,
     last: Time,
     example: Example,
-    /// By rule: what the failures mean.
+    /// By rule: what the failures mean. The example's counts the machine.
     readings: BTreeMap<&'static str, Reading>,
     /// The signatures of the runs behind the windows.
     explained_by: BTreeSet<String>,
@@ -176,8 +180,6 @@ struct Reading {
     /// The sentence that holds for all of them; nothing if each names another user or host.
     summary: Option<String>,
     next_steps: Vec<&'static str>,
-    /// Machines whose example it is.
-    machines: u64,
 }
 
 /// A failed window or run, or what stands for failed token requests.
@@ -354,7 +356,6 @@ impl Failure<'_, '_> {
             stage: means.stage,
             summary: Some(means.summary.to_owned()),
             next_steps: means.next_steps.to_vec(),
-            machines: 0,
         }
     }
 
@@ -389,47 +390,37 @@ pub(crate) struct Triage {
     groups: BTreeMap<String, Gathered>,
 }
 
-#[derive(Debug)]
+/// A group.
+#[derive(Debug, Default)]
 struct Gathered {
     machines: Vec<String>,
     failing: u64,
-    /// Sums and the best example over the machines.
-    seen: Seen,
-    /// By signature of the run behind a window: how many machines.
-    explained_by: BTreeMap<String, u64>,
+    windows: u64,
+    registrations: u64,
+    token_requests: u64,
+    seen: Option<(Time, Time)>,
+    /// By rule.
+    readings: BTreeMap<&'static str, GroupReading>,
+    /// By the signature of the run behind a window: the machines.
+    explained_by: BTreeMap<String, Vec<String>>,
+}
+
+/// What failures of one signature and rule mean, and whose they are.
+#[derive(Debug)]
+struct GroupReading {
+    reading: Reading,
+    /// Machines whose example means it.
+    machines: Vec<String>,
+    failing: u64,
+    example: Option<Example>,
 }
 
 impl Triage {
     /// Counts a machine. In whatever order machines come, the groups are the same.
     pub(crate) fn add(&mut self, machine: MachineFacts) {
         let MachineFacts { name, failures } = machine;
-        for (signature, mut seen) in failures {
-            let open = u64::from(seen.example.open);
-            let rule = seen.example.rule;
-            if let Some(reading) = seen.readings.get_mut(rule) {
-                reading.machines = 1;
-            }
-            let behind = std::mem::take(&mut seen.explained_by);
-            let behind = behind.into_iter().map(|signature| (signature, 1));
-            match self.groups.get_mut(&signature) {
-                Some(group) => {
-                    group.machines.push(name.clone());
-                    group.failing += open;
-                    for (signature, count) in behind {
-                        *group.explained_by.entry(signature).or_default() += count;
-                    }
-                    group.seen.merge(seen);
-                }
-                None => {
-                    let group = Gathered {
-                        machines: vec![name.clone()],
-                        failing: open,
-                        explained_by: behind.collect(),
-                        seen,
-                    };
-                    self.groups.insert(signature, group);
-                }
-            }
+        for (signature, seen) in failures {
+            self.groups.entry(signature).or_default().add(&name, seen);
         }
     }
 
@@ -439,90 +430,122 @@ impl Triage {
         let mut groups: Vec<GroupReport> = groups
             .filter_map(|(signature, group)| group.report(signature))
             .collect();
-        groups.sort_by(|a, b| {
-            let key = |group: &GroupReport| Reverse(group.machines.len());
-            (key(a), &a.signature).cmp(&(key(b), &b.signature))
-        });
+        // They come by signature, and stay so among those of one size.
+        groups.sort_by_key(|group| Reverse(group.machines.len()));
         groups
     }
 }
 
-impl Seen {
-    fn merge(&mut self, other: Seen) {
-        self.windows += other.windows;
-        self.registrations += other.registrations;
-        self.token_requests += other.token_requests;
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-        if other.example.rank() > self.example.rank() {
-            self.example = other.example;
+impl Gathered {
+    fn add(&mut self, machine: &str, seen: Seen) {
+        let failing = u64::from(seen.example.open);
+        self.machines.push(machine.to_owned());
+        self.failing += failing;
+        self.windows += seen.windows;
+        self.registrations += seen.registrations;
+        self.token_requests += seen.token_requests;
+        let (first, last) = self.seen.unwrap_or((seen.first, seen.last));
+        self.seen = Some((first.min(seen.first), last.max(seen.last)));
+        for signature in seen.explained_by {
+            let machines = self.explained_by.entry(signature).or_default();
+            machines.push(machine.to_owned());
         }
-        for (rule, theirs) in other.readings {
+        for (rule, theirs) in seen.readings {
             match self.readings.get_mut(rule) {
-                Some(ours) => {
-                    ours.machines += theirs.machines;
-                    ours.also(theirs.summary.as_deref());
-                }
+                Some(ours) => ours.reading.also(theirs.summary.as_deref()),
                 None => {
-                    self.readings.insert(rule, theirs);
+                    let ours = GroupReading {
+                        reading: theirs,
+                        machines: Vec::new(),
+                        failing: 0,
+                        example: None,
+                    };
+                    self.readings.insert(rule, ours);
                 }
             }
         }
+        if let Some(reading) = self.readings.get_mut(seen.example.rule) {
+            reading.machines.push(machine.to_owned());
+            reading.failing += failing;
+            let newest = reading.example.as_ref();
+            if newest.is_none_or(|newest| newest.rank() < seen.example.rank()) {
+                reading.example = Some(seen.example);
+            }
+        }
     }
-}
 
-impl Gathered {
-    /// Nothing only for a group without what its example means, which there is none of.
+    /// Nothing only for a group without a machine, which there is none of.
     fn report(mut self, signature: String) -> Option<GroupReport> {
+        let (first_seen, last_seen) = self.seen?;
         self.machines.sort_unstable();
-        let Seen {
-            example: Example { rule, report, .. },
-            mut readings,
-            ..
-        } = self.seen;
-        let sentence = |rule, summary: Option<String>| {
-            let general = || diagnosis::in_general(rule, report.decisive.as_deref());
-            summary.or_else(general).unwrap_or_default()
-        };
-        let reading = readings.remove(rule)?;
-        let also = readings.into_iter();
-        let also = also.filter(|(_, reading)| reading.machines > 0);
-        let mut also: Vec<ReadingReport> = also
-            .map(|(rule, reading)| ReadingReport {
-                rule,
-                class: reading.class,
-                machines: reading.machines,
-                summary: sentence(rule, reading.summary),
-            })
+        let readings = self.readings.into_iter();
+        let mut readings: Vec<(&'static str, GroupReading)> = readings
+            .filter(|(_, reading)| !reading.machines.is_empty())
             .collect();
-        also.sort_by_key(|reading| (Reverse(reading.machines), reading.rule));
+        readings.sort_by(|(_, a), (_, b)| a.rank().cmp(&b.rank()).reverse());
+        let mut readings = readings.into_iter().map(|(rule, of)| of.report(rule));
+        let (main, example) = readings.next()?;
         let behind = self.explained_by.into_iter();
         let mut explained_by: Vec<ExplainedByReport> = behind
             .map(|(signature, machines)| ExplainedByReport {
                 signature,
-                machines,
+                machines: sorted(machines),
             })
             .collect();
-        explained_by.sort_by_key(|by| Reverse(by.machines));
+        explained_by.sort_by_key(|by| Reverse(by.machines.len()));
         Some(GroupReport {
             signature,
-            class: reading.class,
-            rule,
-            stage: reading.stage,
-            summary: sentence(rule, reading.summary),
-            next_steps: reading.next_steps,
+            class: main.class,
+            rule: main.rule,
+            stage: main.stage,
+            summary: main.summary,
+            next_steps: main.next_steps,
             machines: self.machines,
             failing: self.failing,
-            windows: self.seen.windows,
-            registrations: self.seen.registrations,
-            token_requests: self.seen.token_requests,
-            first_seen: self.seen.first,
-            last_seen: self.seen.last,
-            also,
+            windows: self.windows,
+            registrations: self.registrations,
+            token_requests: self.token_requests,
+            first_seen,
+            last_seen,
+            example: example?,
+            also: readings.map(|(reading, _)| reading).collect(),
             explained_by,
-            example: report,
         })
     }
+}
+
+impl GroupReading {
+    /// The most failing machines, then the most machines, then the newest example.
+    fn rank(&self) -> impl Ord + '_ {
+        let example = self.example.as_ref().map(Example::rank);
+        (self.failing, self.machines.len(), example)
+    }
+
+    fn report(self, rule: &'static str) -> (ReadingReport, Option<ExampleReport>) {
+        let Reading {
+            class,
+            stage,
+            summary,
+            next_steps,
+        } = self.reading;
+        let example = self.example.map(|example| example.report);
+        let code = example.as_ref().and_then(|of| of.decisive.as_deref());
+        let general = || diagnosis::in_general(rule, code);
+        let report = ReadingReport {
+            rule,
+            class,
+            stage,
+            summary: summary.or_else(general).unwrap_or_default(),
+            next_steps,
+            machines: sorted(self.machines),
+        };
+        (report, example)
+    }
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names
 }
 
 /// The groups of these machines.

@@ -150,29 +150,50 @@ fn more<'g>(groups: impl Iterator<Item = &'g GroupReport>, out: &mut dyn Write) 
 
 fn at_length(group: &GroupReport, place: u64, out: &mut dyn Write) -> io::Result<()> {
     let machines = counted(group.failing, "machine");
-    let headline = format!("{machines} failing: {}", title(group));
+    let headline = format!("{machines} failing: {}", long_title(group));
     wrapped(&format!("{place}. "), &headline, out)?;
-    field("What it means", &one_line(&group.summary), out)?;
-    for other in &group.also {
-        let machines = counted(other.machines, "machine");
-        let text = format!("on {machines}: {}", one_line(&other.summary));
-        field("", &text, out)?;
-    }
-    for behind in &group.explained_by {
-        let machines = counted(behind.machines, "machine");
-        let text = format!("{machines}: {}", one_line(&behind.signature));
-        field("Registration failed", &text, out)?;
+    match group.also.is_empty() {
+        true => field("What it means", &one_line(&group.summary), out)?,
+        false => {
+            let others: usize = group.also.iter().map(|other| other.machines.len()).sum();
+            let most = (group.machines.len() - others) as u64;
+            let most = format!(
+                "On {}: {}",
+                counted(most, "machine"),
+                one_line(&group.summary)
+            );
+            field("What it means", &most, out)?;
+        }
     }
     field(
         "Class",
         &format!("{}, {}", group.class.as_str(), group.stage),
         out,
     )?;
-    field("Seen", &seen(group), out)?;
-    field("", &how_often(group), out)?;
     if let Some(step) = group.next_steps.first() {
         field("First step", step, out)?;
     }
+    for other in &group.also {
+        let text = format!(
+            "On {}: {}",
+            named(&other.machines),
+            one_line(&other.summary)
+        );
+        field("It may also mean", &text, out)?;
+        if let Some(step) = other.next_steps.first() {
+            field("First step then", step, out)?;
+        }
+    }
+    for behind in &group.explained_by {
+        let text = format!(
+            "{} on {}",
+            one_line(&behind.signature),
+            named(&behind.machines)
+        );
+        field("Failed registration", &text, out)?;
+    }
+    field("Seen", &seen(group), out)?;
+    field("", &how_often(group), out)?;
     let example = &group.example;
     let id = example
         .id
@@ -211,6 +232,17 @@ fn in_short(group: &GroupReport, place: u64, out: &mut dyn Write) -> io::Result<
     wrapped(&format!("{place}. "), &text, out)
 }
 
+/// Machines by name if they are few, else their number.
+fn named(machines: &[String]) -> String {
+    match machines.len() {
+        0..=3 => {
+            let names: Vec<_> = machines.iter().map(|name| one_line(name)).collect();
+            names.join(", ")
+        }
+        count => counted(count as u64, "machine"),
+    }
+}
+
 /// A signature in words.
 fn title(group: &GroupReport) -> String {
     let mut parts = group.signature.split('/');
@@ -227,14 +259,18 @@ fn title(group: &GroupReport) -> String {
         }
         _ => "token requests".to_owned(),
     };
-    match &group.example.decisive {
-        Some(code) => {
-            let symbol = Code::parse(code).and_then(Code::symbol);
-            let symbol = symbol.map_or(String::new(), |symbol| format!(" {symbol}"));
-            format!("{what}, {}{symbol}", cut(&one_line(code)))
-        }
-        None => what,
-    }
+    let code = group.example.decisive.as_ref();
+    code.map_or(what.clone(), |code| {
+        format!("{what}, {}", cut(&one_line(code)))
+    })
+}
+
+/// The same with the code's symbol.
+fn long_title(group: &GroupReport) -> String {
+    let code = group.example.decisive.as_deref();
+    let symbol = code.and_then(Code::parse).and_then(Code::symbol);
+    let symbol = symbol.map_or(String::new(), |symbol| format!(" {symbol}"));
+    format!("{}{symbol}", title(group))
 }
 
 fn seen(group: &GroupReport) -> String {

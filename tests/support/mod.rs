@@ -38,6 +38,15 @@ pub fn text_bytes(paths: &[&Path], threads: usize, all: bool) -> Vec<u8> {
     bytes
 }
 
+/// The text on many machines, as bytes.
+pub fn fleet_text_bytes(path: &Path) -> Vec<u8> {
+    use prtrace::{report, scan};
+    let scan = scan::scan(&[path.to_path_buf()], scan::Options::default()).unwrap();
+    let mut bytes = Vec::new();
+    report::fleet::write(scan, &mut bytes).unwrap();
+    bytes
+}
+
 /// The names of the sample scenarios, sorted.
 pub fn samples() -> Vec<String> {
     let names = file_names(Path::new("tests/samples")).into_iter();
