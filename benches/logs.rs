@@ -2,6 +2,8 @@
 //!
 //! - `logs ours FILE EVENTS` writes a log of the AAD provider's events
 //! - `logs folder FOLDER BYTES` fills a folder with logs, nine of ten bytes foreign
+//! - `logs fleet FOLDER N` writes a zip archive for each of so many machines, see
+//!   `tests/support/fleet.rs`
 //! - `logs read-live PATH` reads what of the logs under a path is live, does nothing with it, and
 //!   prints the bytes read, those of the files, and the number of files: the floor for any reader
 //! - `logs hits PATH` prints computer, channel, record ID and event ID of each event of ours
@@ -40,9 +42,25 @@ fn run() -> Result<(), Box<dyn Error>> {
         ["folder", folder, bytes] => {
             crafted::write_folder(Path::new(folder), bytes.parse()?)?;
         }
+        ["fleet", folder, machines] => fleet(Path::new(folder), machines.parse()?)?,
         ["read-live", path] => read_live(Path::new(path))?,
         ["hits", path] => hits(Path::new(path))?,
-        _ => return Err("usage: logs ours|folder|read-live|hits PATH [SIZE]".into()),
+        _ => return Err("usage: logs ours|folder|fleet|read-live|hits PATH [SIZE]".into()),
+    }
+    Ok(())
+}
+
+fn fleet(folder: &Path, machines: usize) -> Result<(), Box<dyn Error>> {
+    std::fs::create_dir_all(folder)?;
+    for (name, logs) in crafted::support::fleet::fleet(machines) {
+        let file = BufWriter::new(File::create(folder.join(format!("{name}.zip")))?);
+        let mut archive = zip::ZipWriter::new(file);
+        for (log, bytes) in logs {
+            let options = zip::write::SimpleFileOptions::default();
+            archive.start_file(format!("authlogs/{log}"), options)?;
+            archive.write_all(&bytes)?;
+        }
+        archive.finish()?.flush()?;
     }
     Ok(())
 }

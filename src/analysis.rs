@@ -56,6 +56,13 @@ pub enum Subject {
     Window(usize),
     /// Index of a run.
     Run(usize),
+    /// A user's failing token requests.
+    TokenRequest {
+        /// Index of the user.
+        user: usize,
+        /// Index among the user's requests.
+        request: usize,
+    },
 }
 
 /// Everything that is concluded from a machine's events.
@@ -79,7 +86,7 @@ pub struct Analysis {
     pub registration: State,
     /// The worst of all states.
     pub state: State,
-    /// What the machine's state means, and the window or run that says so.
+    /// What the machine's state means, and what says so.
     pub diagnosis: Option<(Diagnosis, Option<Subject>)>,
     /// Whether each event is a failure.
     pub failures: Vec<bool>,
@@ -474,15 +481,18 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
     let unmatched = unmatched.filter_map(|user| user.last_success).max();
     let in_vain = users
         .iter()
-        .filter_map(|user| {
-            let newest = user
-                .token_requests
-                .iter()
-                .max_by_key(|request| request.last)?;
+        .enumerate()
+        .filter_map(|(number, user)| {
+            let requests = user.token_requests.iter().enumerate();
+            let (request, newest) = requests.max_by_key(|(_, request)| request.last)?;
+            let subject = Subject::TokenRequest {
+                user: number,
+                request,
+            };
             let success = user.last_success.or(unmatched)?;
-            (newest.last >= success).then_some((user, newest))
+            (newest.last >= success).then_some((user, newest, subject))
         })
-        .max_by_key(|(_, request)| request.last);
+        .max_by_key(|(_, request, _)| request.last);
     let has_token = users.iter().any(|user| user.last_success.is_some());
     match state {
         State::Failing => concluded
@@ -493,7 +503,7 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
                 _ => None,
             }),
         State::Healthy | State::Recovered if in_vain.is_some() => {
-            let (user, request) = in_vain?;
+            let (user, request, subject) = in_vain?;
             // What the server said tells more than the broker's own code.
             let code = request.code.to_string();
             let code = request.aadsts.clone().unwrap_or(code);
@@ -501,7 +511,7 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
             let user = Some(user.name.as_str()).filter(|name| *name != state::UNKNOWN);
             Some((
                 diagnosis::named("wam_failing", because, Some(&code), user)?,
-                None,
+                Some(subject),
             ))
         }
         State::Recovered => concluded.newest_window(State::Recovered),

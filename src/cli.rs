@@ -28,11 +28,14 @@ pub(crate) enum Command {
     /// Report the windows in event logs (the default command)
     Analyze(Analyze),
     /// Show every event of each machine in order, with its window or run
-    Timeline(Logs),
+    Timeline(Timeline),
     /// Say what codes mean, in any spelling or inside any text
     Explain(Explain),
-    /// Print the JSON Schema of the JSON report
+    /// Print the JSON Schema of the JSON report, or of JSON Lines
     Schema {
+        /// Of a line of JSON Lines instead
+        #[arg(long)]
+        lines: bool,
         /// Write to this file instead of standard output
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -51,9 +54,9 @@ pub(crate) struct Logs {
     /// Keep machines of one name apart if they come from several inputs or archives
     #[arg(long)]
     pub(crate) separate_bundles: bool,
-    /// How to print the report
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    /// Only this machine, by its name with or without its domain; may be given again for others
+    #[arg(long, value_name = "NAME")]
+    pub(crate) machine: Vec<String>,
     /// Write to this file instead of standard output; it appears whole or not at all
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -143,12 +146,37 @@ fn time(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Timeline {
+    #[command(flatten)]
+    pub(crate) logs: Logs,
+    /// How to print the timeline
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Analyze {
     #[command(flatten)]
     pub(crate) logs: Logs,
-    /// In text, also show what succeeded and the events of every window
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) format: ReportFormat,
+    /// In text, show each machine's answer however many there are, what succeeded, and the events
+    /// of every window
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people: each machine's answer, or of more than 20 machines the causes and a table
+    Text,
+    /// For programs; `prtrace schema` describes it
+    Json,
+    /// JSON Lines: a machine a line, the last line is about all; `prtrace schema --lines`
+    Jsonl,
+    /// For spreadsheets: a row for each failed window and registration run
+    Csv,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

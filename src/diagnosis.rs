@@ -829,6 +829,15 @@ pub(crate) fn named(
     diagnosis(cause, because, &subject)
 }
 
+/// The sentence of a cause for machines whose failures name different users, hosts or times.
+pub(crate) fn in_general(cause: &str, code: Option<&str>) -> Option<String> {
+    let subject = Subject {
+        code,
+        ..Subject::default()
+    };
+    Some(subject.fill(&knowledge::cause(cause)?.summary))
+}
+
 fn diagnosis(
     cause: &'static str,
     because: &'static str,

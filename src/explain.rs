@@ -359,7 +359,7 @@ fn is_named_number(before: &str, word: &str) -> bool {
 ///
 /// Those of the writer.
 pub fn write_text(explanations: &Explanations, out: &mut dyn Write) -> io::Result<()> {
-    use crate::report::text::{field, steps};
+    use crate::report::layout::{field, steps};
     use crate::terminal::one_line as shown;
     for (number, explanation) in explanations.codes.iter().enumerate() {
         if number > 0 {

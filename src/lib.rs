@@ -66,4 +66,5 @@ pub mod select;
 pub mod state;
 pub mod terminal;
 pub mod token;
+mod triage;
 pub mod window;

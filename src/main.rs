@@ -5,8 +5,7 @@ mod paths;
 mod progress;
 
 use clap::Parser;
-use cli::{Analyze, Cli, Command, Explain, Format, Logs};
-use prtrace::analysis::Analysis;
+use cli::{Analyze, Cli, Command, Explain, Format, Logs, ReportFormat, Timeline};
 use prtrace::terminal::one_line;
 use prtrace::{explain, report, scan};
 use std::fmt::Display;
@@ -29,7 +28,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let done = std::panic::catch_unwind(|| match cli.command {
-        Some(Command::Schema { output }) => schema(output.as_deref()),
+        Some(Command::Schema { lines, output }) => schema(lines, output.as_deref()),
         Some(Command::Explain(arguments)) => explain_codes(&arguments),
         Some(Command::Analyze(arguments)) => analyze(&arguments),
         Some(Command::Timeline(arguments)) => timeline(&arguments),
@@ -100,32 +99,70 @@ fn explain_codes(arguments: &Explain) -> Result<ExitCode, String> {
 }
 
 fn analyze(arguments: &Analyze) -> Result<ExitCode, String> {
-    let (scan, analyses) = read(&arguments.logs)?;
-    let mut report = report::Report::new(&scan, &analyses);
-    narrow(&arguments.logs, &mut report);
-    let shown = report::text::Options { all: arguments.all };
-    print(&arguments.logs, &report, |out| {
-        report::text::write(&report, shown, out)
+    let logs = &arguments.logs;
+    let scan = read(logs)?;
+    let narrow = narrow(logs);
+    let totals = write(logs.output.as_deref(), |out| match arguments.format {
+        ReportFormat::Jsonl => report::jsonl::write(scan, narrow.as_ref(), out),
+        ReportFormat::Csv => report::csv::write(scan, narrow.as_ref(), out),
+        ReportFormat::Text if is_fleet(&scan, arguments) => {
+            report::fleet::write(scan, narrow.as_ref(), out)
+        }
+        ReportFormat::Text | ReportFormat::Json => {
+            let analyses = report::analyze(&scan);
+            let mut report = report::Report::new(&scan, &analyses);
+            if let Some(narrow) = &narrow {
+                report.narrow(narrow);
+            }
+            match arguments.format {
+                ReportFormat::Json => report::json::write(&report, out)?,
+                _ => {
+                    let shown = report::text::Options { all: arguments.all };
+                    report::text::write(&report, shown, out)?;
+                }
+            }
+            Ok(report.totals)
+        }
+    })?;
+    if arguments.format == ReportFormat::Csv && totals.problems > 0 {
+        let problems = totals.problems;
+        eprintln!(
+            "prtrace: problems: {problems}, which CSV has no rows for; --format text lists them"
+        );
+    }
+    Ok(status(totals))
+}
+
+/// Whether the text is about causes rather than about each machine.
+fn is_fleet(scan: &scan::Scan, arguments: &Analyze) -> bool {
+    scan.machines.len() > report::fleet::MOST_ANSWERS && !arguments.all
+}
+
+fn timeline(arguments: &Timeline) -> Result<ExitCode, String> {
+    let logs = &arguments.logs;
+    let scan = read(logs)?;
+    let analyses = report::analyze(&scan);
+    let mut report = report::Report::with_all_events(&scan, &analyses);
+    if let Some(narrow) = narrow(logs) {
+        report.narrow(&narrow);
+    }
+    write(logs.output.as_deref(), |out| match arguments.format {
+        Format::Text => report::timeline::write(&report, out),
+        Format::Json => report::json::write(&report, out),
+    })?;
+    Ok(status(report.totals))
+}
+
+/// What of the machines is asked for, if not all.
+fn narrow(logs: &Logs) -> Option<report::Narrow> {
+    (logs.at.is_some() || logs.user.is_some()).then(|| report::Narrow {
+        at: logs.at,
+        user: logs.user.clone(),
     })
 }
 
-fn timeline(logs: &Logs) -> Result<ExitCode, String> {
-    let (scan, analyses) = read(logs)?;
-    let mut report = report::Report::with_all_events(&scan, &analyses);
-    narrow(logs, &mut report);
-    print(logs, &report, |out| report::timeline::write(&report, out))
-}
-
-fn narrow(logs: &Logs, report: &mut report::Report<'_>) {
-    if logs.at.is_some() || logs.user.is_some() {
-        report.narrow(&report::Narrow {
-            at: logs.at,
-            user: logs.user.clone(),
-        });
-    }
-}
-
-fn read(logs: &Logs) -> Result<(scan::Scan, Vec<Analysis>), String> {
+/// The logs of the machines that are asked for.
+fn read(logs: &Logs) -> Result<scan::Scan, String> {
     let paths = paths::paths(logs)?;
     let options = scan::Options::default()
         .threads(logs.threads.map_or(0, usize::from))
@@ -135,34 +172,33 @@ fn read(logs: &Logs) -> Result<(scan::Scan, Vec<Analysis>), String> {
     let scan = progress::shown(&paths, !logs.quiet, |progress| {
         scan::scan_watched(&paths, options, progress)
     });
-    let scan = scan.map_err(|error| error.to_string())?;
+    let mut scan = scan.map_err(|error| error.to_string())?;
     if logs.verbose {
         progress::summary(&scan, started.elapsed());
     }
-    let analyses = report::analyze(&scan);
-    Ok((scan, analyses))
+    if !logs.machine.is_empty() {
+        report::machines(&mut scan, &logs.machine).map_err(|error| error.to_string())?;
+    }
+    // What comes after the scan runs on the same number of threads.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads);
+    pool.build_global().map_err(|error| error.to_string())?;
+    Ok(scan)
 }
 
-fn print(
-    logs: &Logs,
-    report: &report::Report<'_>,
-    text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<ExitCode, String> {
-    write(logs.output.as_deref(), |out| match logs.format {
-        Format::Text => text(out),
-        Format::Json => report::json::write(report, out),
-    })?;
-    Ok(match report.has_failures() {
+fn status(totals: report::Totals) -> ExitCode {
+    match totals.has_failures() {
         true => ExitCode::from(FAILURES),
         false => ExitCode::SUCCESS,
-    })
+    }
 }
 
-fn schema(output: Option<&Path>) -> Result<ExitCode, String> {
+fn schema(lines: bool, output: Option<&Path>) -> Result<ExitCode, String> {
     let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
-    let schema = settings
-        .into_generator()
-        .into_root_schema_for::<report::Report<'_>>();
+    let generator = settings.into_generator();
+    let schema = match lines {
+        true => generator.into_root_schema_for::<report::Line<'_>>(),
+        false => generator.into_root_schema_for::<report::Report<'_>>(),
+    };
     write(output, |out| {
         serde_json::to_writer_pretty(&mut *out, &schema)?;
         writeln!(out)
@@ -171,17 +207,14 @@ fn schema(output: Option<&Path>) -> Result<ExitCode, String> {
 }
 
 /// Writes to standard output, or to a file that takes its place only when it is whole.
-fn write(
+fn write<T>(
     output: Option<&Path>,
-    render: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), String> {
+    render: impl FnOnce(&mut dyn Write) -> io::Result<T>,
+) -> Result<T, String> {
     let Some(path) = output else {
-        let mut out = BufWriter::new(io::stdout().lock());
-        return match render(&mut out).and_then(|()| out.flush()) {
-            // Whoever reads has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result.map_err(|error| format!("standard output: {error}")),
-        };
+        let mut out = BufWriter::new(WhileRead(Some(io::stdout().lock())));
+        let done = render(&mut out).and_then(|done| out.flush().map(|()| done));
+        return done.map_err(|error| format!("standard output: {error}"));
     };
     to_file(path, render).map_err(|error| {
         // The system's words alone: the number and the temporary file's name help nobody.
@@ -190,14 +223,48 @@ fn write(
     })
 }
 
-fn to_file(path: &Path, render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+/// Takes everything, and passes it on as long as somebody reads: the exit status is the same when
+/// whoever reads has seen enough.
+struct WhileRead<W>(Option<W>);
+
+impl<W: Write> WhileRead<W> {
+    fn unless_closed<T>(&mut self, result: io::Result<T>, otherwise: T) -> io::Result<T> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.0 = None;
+                Ok(otherwise)
+            }
+            result => result,
+        }
+    }
+}
+
+impl<W: Write> Write for WhileRead<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(out) = &mut self.0 else {
+            return Ok(bytes.len());
+        };
+        let written = out.write(bytes);
+        self.unless_closed(written, bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let Some(out) = &mut self.0 else {
+            return Ok(());
+        };
+        let flushed = out.flush();
+        self.unless_closed(flushed, ())
+    }
+}
+
+fn to_file<T>(path: &Path, render: impl FnOnce(&mut dyn Write) -> io::Result<T>) -> io::Result<T> {
     // What a link leads to is replaced, not the link; what is no file cannot be replaced.
     let path = match path.canonicalize() {
         Ok(target) if target.is_file() => target,
         Ok(_) => {
             let mut out = BufWriter::new(File::options().write(true).open(path)?);
-            render(&mut out)?;
-            return out.flush();
+            let done = render(&mut out)?;
+            return out.flush().map(|()| done);
         }
         Err(_) => path.to_owned(),
     };
@@ -214,9 +281,9 @@ fn to_file(path: &Path, render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
     }
     let mut file = builder.tempfile_in(folder)?;
     let mut out = BufWriter::new(file.as_file_mut());
-    render(&mut out)?;
+    let done = render(&mut out)?;
     out.flush()?;
     drop(out);
     file.persist(path)?;
-    Ok(())
+    Ok(done)
 }

@@ -13,20 +13,27 @@ use crate::knowledge::EventInfo;
 use crate::problem::ProblemKind;
 use crate::scan::Scan;
 use chrono::{DateTime, Datelike, Timelike, Utc};
+use rayon::prelude::*;
 #[cfg(feature = "cli")]
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 use uuid::Uuid;
 
 mod build;
+pub mod csv;
+pub mod fleet;
 pub mod json;
+pub mod jsonl;
+pub(crate) mod layout;
 mod narrow;
+mod stream;
 pub mod text;
 pub mod timeline;
 mod words;
 
-pub use narrow::Narrow;
+pub use narrow::{Narrow, UnknownMachine, machines};
 pub use words::*;
 
 /// Everything that is known, for one run of the program.
@@ -42,12 +49,42 @@ pub struct Report<'a> {
     pub totals: Totals,
     /// The machines, by name.
     pub machines: Vec<MachineReport<'a>>,
-    /// Failures with one signature over all machines. Not built yet.
-    pub groups: Vec<Never>,
+    /// Failures with one signature over all machines, by number of machines.
+    pub groups: Vec<GroupReport>,
     /// What each input was. Not built yet.
     pub inputs: Vec<Never>,
     /// Problems that belong to no machine.
     pub problems: Vec<ProblemReport<'a>>,
+}
+
+/// The report without its machines: the last of the JSON Lines.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct Summary<'a> {
+    /// Version of this format: 1.
+    pub schema_version: Version,
+    /// Version of the program.
+    pub prtrace: &'static str,
+    /// Sums over everything.
+    pub totals: Totals,
+    /// Failures with one signature over all machines, by number of machines.
+    pub groups: Vec<GroupReport>,
+    /// What each input was. Not built yet.
+    pub inputs: Vec<Never>,
+    /// Problems that belong to no machine.
+    pub problems: Vec<ProblemReport<'a>>,
+}
+
+/// A line of JSON Lines.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(untagged)]
+pub enum Line<'a> {
+    /// Each line but the last.
+    Machine(&'a MachineReport<'a>),
+    /// The last.
+    Summary(&'a Summary<'a>),
 }
 
 /// The version of the report's format.
@@ -99,6 +136,108 @@ pub struct Totals {
     pub other_files: u64,
 }
 
+/// The failed windows and runs of one signature.
+///
+/// Each failed window and run belongs to one group, a machine to all that one of its failures
+/// belongs to. A run that explains a failed window, or made the same request, goes with the window.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct GroupReport {
+    /// `acquire/AADSTS50126/1081`: operation, decisive code, first failing event;
+    /// `registration/discover/0x801c001d/307`: phase, decisive code, first failing event;
+    /// `downstream/0xcaa2000c/1098`: code and event of failing token requests.
+    pub signature: String,
+    /// Whose fault it is: this and what follows are the meaning that most of the failing machines'
+    /// failures have.
+    pub class: ClassName,
+    /// The rule that decided.
+    pub rule: &'static str,
+    /// The stage that failed.
+    pub stage: &'static str,
+    /// What happened, in one sentence that holds for all of them.
+    pub summary: String,
+    /// What to do, the least disruptive first.
+    pub next_steps: Vec<&'static str>,
+    /// The machines with such a failure, by name.
+    pub machines: Vec<String>,
+    /// How many of them still fail with it: it is the newest failure of a failing strand.
+    pub failing: u64,
+    /// Failed windows.
+    pub windows: u64,
+    /// Failed runs, with those that go with a window.
+    pub registrations: u64,
+    /// Failed token requests.
+    pub token_requests: u64,
+    /// When it first failed so.
+    pub first_seen: Time,
+    /// When it last failed so.
+    pub last_seen: Time,
+    /// The newest failure of that meaning, one that is not made up for if there is one.
+    pub example: ExampleReport,
+    /// What the newest failure of other machines means, though its signature is the same.
+    pub also: Vec<ReadingReport>,
+    /// The failed registration runs behind the windows.
+    pub explained_by: Vec<ExplainedByReport>,
+}
+
+/// One failure with its evidence.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct ExampleReport {
+    /// The machine.
+    pub machine: String,
+    /// The window or run; null for token requests.
+    pub id: Option<String>,
+    /// The first failing event.
+    pub event_id: Option<u32>,
+    /// The event's name.
+    pub name: Option<&'static str>,
+    /// Where it was written.
+    pub channel: Option<String>,
+    /// Record ID in that channel.
+    pub record_id: Option<u64>,
+    /// When.
+    pub time: Time,
+    /// The event's own most telling code.
+    pub code: Option<String>,
+    /// The code that decides.
+    pub decisive: Option<String>,
+    /// What happened there.
+    pub summary: String,
+}
+
+/// Another meaning of a group's signature.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct ReadingReport {
+    /// The rule that decided.
+    pub rule: &'static str,
+    /// Whose fault it is.
+    pub class: ClassName,
+    /// The stage that failed.
+    pub stage: &'static str,
+    /// What happened, in one sentence that holds for all of them.
+    pub summary: String,
+    /// What to do, the least disruptive first.
+    pub next_steps: Vec<&'static str>,
+    /// The machines, by name.
+    pub machines: Vec<String>,
+}
+
+/// A failed registration run behind the windows of a group.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct ExplainedByReport {
+    /// Its own signature.
+    pub signature: String,
+    /// The machines, by name.
+    pub machines: Vec<String>,
+}
+
 /// One computer.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
@@ -134,9 +273,24 @@ pub struct MachineReport<'a> {
     pub gaps: Vec<Never>,
     /// Problems in logs that hold events of this machine only.
     pub problems: Vec<ProblemReport<'a>>,
+    /// The token requests that the diagnosis is about.
+    #[serde(skip)]
+    pub(crate) downstream: Option<Downstream<'a>>,
     /// Whether it was narrowed: what is not there may be left out.
     #[serde(skip)]
     pub(crate) is_part: bool,
+}
+
+/// Token requests that fail though the token is healthy.
+#[derive(Debug)]
+pub(crate) struct Downstream<'a> {
+    /// The server's code, else the broker's.
+    pub(crate) code: Cow<'a, str>,
+    pub(crate) count: u64,
+    pub(crate) first: Time,
+    pub(crate) last: Time,
+    /// The last of them.
+    pub(crate) event: FailureReport<'a>,
 }
 
 /// A log with events of a machine.
@@ -715,10 +869,10 @@ mod schema {
     });
 }
 
-/// Analyses every machine of a scan.
+/// Analyses every machine of a scan, on the threads of rayon's current pool.
 pub fn analyze(scan: &Scan) -> Vec<Analysis> {
     scan.machines
-        .iter()
+        .par_iter()
         .map(|machine| analysis::analyze(&machine.events))
         .collect()
 }

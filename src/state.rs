@@ -110,8 +110,8 @@ pub fn users(events: &[Event], windows: &[Window]) -> Vec<User> {
         user.windows.push(number);
     }
     let mut places: HashMap<(String, [Option<String>; 5]), usize> = HashMap::new();
-    for event in events {
-        let Some(request) = TokenRequest::read(event) else {
+    for (index, event) in events.iter().enumerate() {
+        let Some(request) = TokenRequest::read(index, event) else {
             continue;
         };
         let sid = event.user_sid.as_deref().filter(|sid| is_user(sid));

@@ -30,11 +30,14 @@ pub struct TokenRequest {
     pub first: DateTime<Utc>,
     /// When last.
     pub last: DateTime<Utc>,
+    /// Index of the last request's event.
+    pub last_event: usize,
 }
 
 impl TokenRequest {
-    /// Reads an event of the broker that reports an error; nothing of any other event.
-    pub(crate) fn read(event: &Event) -> Option<TokenRequest> {
+    /// Reads an event of the broker that reports an error; nothing of any other event. `index` is
+    /// the event's.
+    pub(crate) fn read(index: usize, event: &Event) -> Option<TokenRequest> {
         if event.provider != Provider::Aad || event.is_plugin() {
             return None;
         }
@@ -64,6 +67,7 @@ impl TokenRequest {
             count: 1,
             first: event.time,
             last: event.time,
+            last_event: index,
         })
     }
 
@@ -82,6 +86,7 @@ impl TokenRequest {
     pub(crate) fn repeat(&mut self, later: &TokenRequest) {
         self.count += 1;
         self.last = later.last;
+        self.last_event = later.last_event;
         self.correlation_id = later.correlation_id.or(self.correlation_id);
     }
 }

@@ -149,6 +149,7 @@ tables! {
     states "states.txt"
     subcodes "subcodes.txt"
     tokens "tokens.txt"
+    triage "triage.txt"
 }
 
 #[test]

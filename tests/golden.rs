@@ -1,4 +1,4 @@
-//! The reports on the samples, byte by byte: text and JSON.
+//! The reports on the samples and on many machines, byte by byte: text and JSON.
 //!
 //! A change of the output shows as a difference of these files. `PRTRACE_BLESS=1 cargo test --test
 //! golden` writes them anew, to be read before they are committed.
@@ -7,7 +7,8 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use support::{file_names, json_bytes, samples, text_bytes};
+use support::fleet::fleet;
+use support::{file_names, fleet_text_bytes, json_bytes, samples, scenario, text_bytes};
 
 /// The reports by file name. Tests run in the root of the package, so that the paths in the
 /// reports are relative and the same everywhere.
@@ -28,8 +29,44 @@ fn reports() -> Vec<(String, Vec<u8>)> {
     reports.push(("three-machines.txt".into(), text_bytes(&paths, 2, false)));
     let path = [Path::new("samples/enterprise-prt")];
     reports.push(("enterprise-prt-all.txt".into(), text_bytes(&path, 2, true)));
+    reports.push(("fleet.txt".into(), fleet_text_bytes(fleet_folder().path())));
     reports.sort();
     reports
+}
+
+/// Crafted machines with what they do not show: several meanings of one signature, a run behind a
+/// window, token requests that fail, another domain, names that are wide, and problems.
+fn fleet_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, logs) in fleet(22) {
+        let of_machine = folder.path().join(name);
+        fs::create_dir(&of_machine).unwrap();
+        for (log, bytes) in logs {
+            fs::write(of_machine.join(log), bytes).unwrap();
+        }
+    }
+    for name in [
+        "device-rejected-after-failed-join",
+        "wrong-password",
+        "no-domain-controller",
+    ] {
+        let scenario = fs::read_to_string(format!("tests/samples/{name}.txt")).unwrap();
+        scenario::write_to(&scenario, &folder.path().join(name)).unwrap();
+    }
+    let others = "computer 営業部-01.contoso.com\nsid S-1-5-21-1-2-3-1001\n\
+        10:00:00 1250 Result=0 UserIdentity=aya@contoso.com CredentialType=1 CorrelationID=11111111-2222-3333-4444-555555555555\n\
+        10:10:00 1098 Error=0xcaa2000c ErrorMessage=\"interaction required\" @task=103 @pid=4000\n";
+    scenario::write_to(others, &folder.path().join("others")).unwrap();
+    let again = "computer PC-9.fabrikam.com\n\
+        09:00:00 1250 Result=0 UserIdentity=bo@fabrikam.com CredentialType=1 CorrelationID=01111111-2222-3333-4444-555555555555\n\
+        10:00:00 1250 Result=0xc000006d UserIdentity=bo@fabrikam.com CredentialType=1 CorrelationID=11111111-2222-3333-4444-555555555555 HTTPStatus=400 ErrorCode=invalid_grant ErrorDescription=\"AADSTS50126: wrong\"\n";
+    scenario::write_to(again, &folder.path().join("again")).unwrap();
+    let third = again
+        .replace("PC-9", "PC-8")
+        .replace("09:00:00", "11:00:00")
+        .replace("bo@", "cy@");
+    scenario::write_to(&third, &folder.path().join("third")).unwrap();
+    folder
 }
 
 #[test]

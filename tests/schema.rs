@@ -21,6 +21,31 @@ fn schema() -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// The schema of a line of JSON Lines takes each line of the samples' report and no other's.
+#[test]
+fn there_is_one_for_the_lines_too() {
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prtrace"));
+        command.args(arguments).output().unwrap().stdout
+    };
+    let schema: Value = serde_json::from_slice(&run(&["schema", "--lines"])).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let lines = String::from_utf8(run(&["samples", "--format", "jsonl"])).unwrap();
+    assert!(lines.lines().count() > 20);
+    for line in lines.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let errors: Vec<String> = validator
+            .iter_errors(&line)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert_eq!(errors, [""; 0]);
+    }
+    let report = json_report(Path::new("samples"));
+    for other in [&report, &report["totals"], &json!({}), &json!([])] {
+        assert!(!validator.is_valid(other));
+    }
+}
+
 fn validator() -> Validator {
     jsonschema::draft202012::new(&schema()).unwrap()
 }
@@ -30,6 +55,11 @@ fn mixed_report() -> Value {
     let folder = tempfile::tempdir().unwrap();
     scenario::write_to(&hostile(), folder.path()).unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    // One signature with two meanings, one of them a failed registration.
+    for name in ["device-rejected", "device-rejected-after-failed-join"] {
+        let text = fs::read_to_string(format!("tests/samples/{name}.txt")).unwrap();
+        scenario::write_to(&text, &folder.path().join(name)).unwrap();
+    }
     // A copy, so that events are there twice.
     let other = fs::read(folder.path().join("Other.evtx")).unwrap();
     write("Copy.evtx", &other);
@@ -244,6 +274,11 @@ fn it_takes_no_word_number_or_spelling_that_the_format_does_not_have() {
         ("", "/totals/machines", json!(-1)),
         ("", "/totals/machines", json!(1.5)),
         ("", "/groups", json!(["x"])),
+        ("", "/groups/0/class", json!("Network")),
+        ("", "/groups/0/failing", json!(-1)),
+        ("", "/groups/0/first_seen", json!("2026-03-02")),
+        ("", "/groups/0/example/record_id", json!("5")),
+        ("", "/groups/0/machines", json!(1)),
         ("", "/inputs", json!([{}])),
         (&machine, "/diagnosis", json!("healthy")),
         (&machine, "/diagnosis/state", json!("fine")),

@@ -13,6 +13,7 @@ use crate::registration::{Attempt, Run, RunOutcome, ServerAnswer};
 use crate::scan::Scan;
 use crate::state::{self, User};
 use crate::token::TokenRequest;
+use crate::triage;
 use crate::window::{Edge, Outcome, Via, Window};
 
 impl<'a> Report<'a> {
@@ -35,32 +36,16 @@ impl<'a> Report<'a> {
             .map(|(machine, analysis)| machine_report(machine, analysis, all_events))
             .collect();
         let problems: Vec<ProblemReport<'a>> = scan.problems.iter().map(problem).collect();
-        let windows = || machines.iter().flat_map(|machine| &machine.windows);
-        let failed = |window: &&WindowReport<'_>| window.outcome == OutcomeName::Failed;
-        let runs = || machines.iter().flat_map(|machine| &machine.registrations);
-        let run_failed = |run: &&RunReport<'_>| run.outcome == RunOutcomeName::Failed;
-        let of_machines: usize = machines.iter().map(|machine| machine.problems.len()).sum();
-        let events = |machine: &Machine| machine.events.len() as u64;
-        let totals = Totals {
-            machines: machines.len() as u64,
-            logs: scan.logs,
-            bytes: scan.bytes,
-            records_read: scan.records_read,
-            events: scan.machines.iter().map(events).sum(),
-            duplicates: scan.duplicates,
-            windows: windows().count() as u64,
-            windows_failed: windows().filter(failed).count() as u64,
-            registrations: runs().count() as u64,
-            registrations_failed: runs().filter(run_failed).count() as u64,
-            problems: (problems.len() + of_machines) as u64,
-            other_files: scan.other_files,
-        };
+        let mut totals = Totals::of(scan);
+        for (machine, report) in scan.machines.iter().zip(&machines) {
+            totals.add(report, machine.events.len() as u64);
+        }
         Report {
             schema_version: Version,
             prtrace: env!("CARGO_PKG_VERSION"),
             totals,
+            groups: triage::groups(&machines),
             machines,
-            groups: Vec::new(),
             inputs: Vec::new(),
             problems,
         }
@@ -68,11 +53,67 @@ impl<'a> Report<'a> {
 
     /// Whether any window or registration run failed.
     pub fn has_failures(&self) -> bool {
-        self.totals.windows_failed > 0 || self.totals.registrations_failed > 0
+        self.totals.has_failures()
     }
 }
 
-fn machine_report<'a>(
+impl Totals {
+    /// What a scan counts apart from its machines.
+    pub(super) fn of(scan: &Scan) -> Totals {
+        Totals {
+            logs: scan.logs,
+            bytes: scan.bytes,
+            records_read: scan.records_read,
+            duplicates: scan.duplicates,
+            problems: scan.problems.len() as u64,
+            other_files: scan.other_files,
+            ..Totals::default()
+        }
+    }
+
+    /// Counts a machine with so many events.
+    pub(super) fn add(&mut self, machine: &MachineReport<'_>, events: u64) {
+        let failed = machine
+            .windows
+            .iter()
+            .filter(|window| window.outcome == OutcomeName::Failed);
+        let runs_failed = machine
+            .registrations
+            .iter()
+            .filter(|run| run.outcome == RunOutcomeName::Failed);
+        self.machines += 1;
+        self.events += events;
+        self.windows += machine.windows.len() as u64;
+        self.windows_failed += failed.count() as u64;
+        self.registrations += machine.registrations.len() as u64;
+        self.registrations_failed += runs_failed.count() as u64;
+        self.problems += machine.problems.len() as u64;
+    }
+
+    /// Whether any window or registration run failed, which the exit status says.
+    pub fn has_failures(&self) -> bool {
+        self.windows_failed > 0 || self.registrations_failed > 0
+    }
+}
+
+impl std::ops::AddAssign for Totals {
+    fn add_assign(&mut self, other: Totals) {
+        self.machines += other.machines;
+        self.logs += other.logs;
+        self.bytes += other.bytes;
+        self.records_read += other.records_read;
+        self.events += other.events;
+        self.duplicates += other.duplicates;
+        self.windows += other.windows;
+        self.windows_failed += other.windows_failed;
+        self.registrations += other.registrations;
+        self.registrations_failed += other.registrations_failed;
+        self.problems += other.problems;
+        self.other_files += other.other_files;
+    }
+}
+
+pub(super) fn machine_report<'a>(
     machine: &'a Machine,
     analysis: &'a Analysis,
     all_events: bool,
@@ -132,6 +173,7 @@ fn machine_report<'a>(
         gaps: Vec::new(),
         problems: machine.problems.iter().map(problem).collect(),
         is_part: false,
+        downstream: downstream(machine, analysis),
     }
 }
 
@@ -146,6 +188,24 @@ fn newest_id(ids: &[(usize, Uuid)], event: usize) -> Option<Guid> {
     let until = ids.partition_point(|(index, _)| *index <= event);
     let (_, id) = ids.get(..until)?.last()?;
     Some(Guid(*id))
+}
+
+/// The token requests that a machine's diagnosis is about.
+fn downstream<'a>(machine: &'a Machine, analysis: &'a Analysis) -> Option<Downstream<'a>> {
+    let (_, Some(Subject::TokenRequest { user, request })) = analysis.diagnosis.as_ref()? else {
+        return None;
+    };
+    let request = analysis.users.get(*user)?.token_requests.get(*request)?;
+    Some(Downstream {
+        code: match &request.aadsts {
+            Some(code) => code.into(),
+            None => request.code.to_string().into(),
+        },
+        count: request.count,
+        first: Time(request.first),
+        last: Time(request.last),
+        event: failure(machine.events.get(request.last_event)?, false),
+    })
 }
 
 /// Nothing only for a window without events, which there is none of.
@@ -300,7 +360,7 @@ fn failure(event: &Event, is_stop: bool) -> FailureReport<'_> {
     }
 }
 
-fn problem(problem: &Problem) -> ProblemReport<'_> {
+pub(super) fn problem(problem: &Problem) -> ProblemReport<'_> {
     ProblemReport {
         path: &problem.path,
         kind: problem.kind,
@@ -514,9 +574,10 @@ fn machine_diagnosis(analysis: &Analysis) -> MachineDiagnosis<'_> {
     MachineDiagnosis {
         state: analysis.state.into(),
         registration: analysis.registration.into(),
-        of: subject.map(|subject| match subject {
-            Subject::Window(number) => window_id(number),
-            Subject::Run(number) => run_id(number),
+        of: subject.and_then(|subject| match subject {
+            Subject::Window(number) => Some(window_id(number)),
+            Subject::Run(number) => Some(run_id(number)),
+            Subject::TokenRequest { .. } => None,
         }),
         rule: means.map(|means| means.rule),
         because: means.map(|means| means.because),

@@ -17,6 +17,27 @@ pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
+/// Writes a piece of a string with what could steer a terminal escaped.
+pub(super) fn escaped<W: ?Sized + Write>(text: &str, out: &mut W) -> io::Result<()> {
+    // Controls below 0x20 never get here: JSON escapes them itself.
+    if text.bytes().all(|b| b.is_ascii() && b != 0x7f) {
+        return out.write_all(text.as_bytes());
+    }
+    let mut rest = text;
+    while let Some(at) = rest.find(is_unsafe) {
+        let (safe, from) = rest.split_at(at);
+        out.write_all(safe.as_bytes())?;
+        let mut characters = from.chars();
+        if let Some(character) = characters.next() {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+        }
+        rest = characters.as_str();
+    }
+    out.write_all(rest.as_bytes())
+}
+
 /// Log text may hold characters that steer a terminal and that JSON lets stand: they are written
 /// as `\uXXXX`, which every JSON reader takes for the same character.
 struct Escaping<'a>(PrettyFormatter<'a>);
@@ -27,23 +48,7 @@ impl Formatter for Escaping<'_> {
         out: &mut W,
         text: &str,
     ) -> io::Result<()> {
-        // Controls below 0x20 never get here: JSON escapes them itself.
-        if text.bytes().all(|b| b.is_ascii() && b != 0x7f) {
-            return out.write_all(text.as_bytes());
-        }
-        let mut rest = text;
-        while let Some(at) = rest.find(is_unsafe) {
-            let (safe, from) = rest.split_at(at);
-            out.write_all(safe.as_bytes())?;
-            let mut characters = from.chars();
-            if let Some(character) = characters.next() {
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    write!(out, "\\u{unit:04x}")?;
-                }
-            }
-            rest = characters.as_str();
-        }
-        out.write_all(rest.as_bytes())
+        escaped(text, out)
     }
 
     fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {

@@ -1,9 +1,11 @@
-//! A report narrowed to a time or a user.
+//! A report narrowed to a time or a user, and a scan to some machines.
 
 use super::{
-    MachineDiagnosis, MachineReport, OutcomeName, Report, RunOutcomeName, StateName, Time,
-    WindowReport,
+    MachineDiagnosis, MachineReport, OutcomeName, Report, RunOutcomeName, StateName, Time, Totals,
 };
+use crate::machine::Machine;
+use crate::scan::Scan;
+use crate::triage;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashSet;
 
@@ -25,6 +27,23 @@ impl Narrow {
         self.at
             .is_none_or(|at| start.0 - at <= AROUND && at - end.0 <= AROUND)
     }
+
+    /// Keeps what is asked for of a machine, and says whether that is anything.
+    pub(super) fn machine(&self, machine: &mut MachineReport<'_>) -> bool {
+        machine_narrow(machine, self);
+        !machine.windows.is_empty()
+            || !machine.registrations.is_empty()
+            || !machine.other_events.is_empty()
+    }
+}
+
+/// The events that a narrowed machine shows.
+pub(super) fn events_in(machine: &MachineReport<'_>) -> u64 {
+    let in_windows = machine.windows.iter();
+    let in_windows = in_windows.map(|window| window.events.len() + window.related.len());
+    let in_runs = machine.registrations.iter().map(|run| run.events.len());
+    let placed: usize = in_windows.chain(in_runs).sum();
+    (placed + machine.other_events.len()) as u64
 }
 
 impl Report<'_> {
@@ -33,44 +52,114 @@ impl Report<'_> {
     pub fn narrow(&mut self, narrow: &Narrow) {
         let (mut left, problems) = (Vec::new(), &mut self.problems);
         for mut machine in std::mem::take(&mut self.machines) {
-            machine_narrow(&mut machine, narrow);
-            let is_left = !machine.windows.is_empty()
-                || !machine.registrations.is_empty()
-                || !machine.other_events.is_empty();
-            match is_left {
+            match narrow.machine(&mut machine) {
                 true => left.push(machine),
                 // What could not be read is told all the same.
                 false => problems.append(&mut machine.problems),
             }
         }
         self.machines = left;
-        let windows = || self.machines.iter().flat_map(|machine| &machine.windows);
-        let runs = || {
-            self.machines
-                .iter()
-                .flat_map(|machine| &machine.registrations)
-        };
-        let in_windows = windows().map(|window| window.events.len() + window.related.len());
-        let in_runs = runs().map(|run| run.events.len());
-        let others = self
-            .machines
-            .iter()
-            .map(|machine| machine.other_events.len());
-        let events: usize = in_windows.chain(in_runs).chain(others).sum();
-        let failed = |window: &&WindowReport<'_>| window.outcome == OutcomeName::Failed;
-        let totals = super::Totals {
-            machines: self.machines.len() as u64,
-            events: events as u64,
-            windows: windows().count() as u64,
-            windows_failed: windows().filter(failed).count() as u64,
-            registrations: runs().count() as u64,
-            registrations_failed: runs()
-                .filter(|run| run.outcome == RunOutcomeName::Failed)
-                .count() as u64,
+        let mut totals = Totals {
+            machines: 0,
+            events: 0,
+            windows: 0,
+            windows_failed: 0,
+            registrations: 0,
+            registrations_failed: 0,
+            problems: self.problems.len() as u64,
             ..self.totals
         };
+        for machine in &self.machines {
+            totals.add(machine, events_in(machine));
+        }
         self.totals = totals;
+        self.groups = triage::groups(&self.machines);
     }
+}
+
+/// There is no machine of a name.
+#[derive(Debug, thiserror::Error)]
+#[error("no machine is named {name}; {}", hint(near, *machines))]
+pub struct UnknownMachine {
+    /// The name as given.
+    pub name: String,
+    /// Names of machines that it may stand for, the nearest first.
+    pub near: Vec<String>,
+    /// How many machines there are.
+    pub machines: usize,
+}
+
+fn hint(near: &[String], machines: usize) -> String {
+    match (near, machines) {
+        ([], 1) => "there is one machine in the logs, of another name".to_owned(),
+        ([], _) => format!("there are {machines} machines in the logs, none of a name like it"),
+        _ => format!("near it: {}", near.join(", ")),
+    }
+}
+
+/// How many names to suggest.
+const MOST_NEAR: usize = 5;
+/// How near a name has to be, of 1.
+const NEAR: f64 = 0.85;
+
+/// Keeps the machines that one of the names stands for, each with its own problems; counts of what
+/// was read stay as they are. A name is the machine's own or an earlier one, whole or up to its first
+/// dot, without case: a short name keeps the machines of each domain.
+///
+/// # Errors
+///
+/// If a name stands for no machine.
+pub fn machines(scan: &mut Scan, names: &[String]) -> Result<(), UnknownMachine> {
+    let unknown = names.iter().find(|name| {
+        let mut machines = scan.machines.iter();
+        !machines.any(|machine| is_named(machine, name))
+    });
+    if let Some(name) = unknown {
+        return Err(UnknownMachine {
+            name: name.clone(),
+            near: near(&scan.machines, name),
+            machines: scan.machines.len(),
+        });
+    }
+    scan.machines
+        .retain(|machine| names.iter().any(|name| is_named(machine, name)));
+    Ok(())
+}
+
+fn all_names(machine: &Machine) -> impl Iterator<Item = &str> {
+    let others = machine.also_known_as.iter().map(|name| &**name);
+    [&*machine.name].into_iter().chain(others)
+}
+
+fn short(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(short, _)| short)
+}
+
+fn is_named(machine: &Machine, wanted: &str) -> bool {
+    let wanted = wanted.to_lowercase();
+    all_names(machine).any(|name| {
+        let name = name.to_lowercase();
+        name == wanted || short(&name) == wanted
+    })
+}
+
+fn near(machines: &[Machine], wanted: &str) -> Vec<String> {
+    let wanted = wanted.to_lowercase();
+    let nearness = |name: &str| {
+        let name = name.to_lowercase();
+        match !wanted.is_empty() && name.contains(&wanted) {
+            true => 1.0,
+            false => strsim::jaro_winkler(short(&name), short(&wanted)),
+        }
+    };
+    let names = machines.iter().flat_map(all_names);
+    let mut near: Vec<(f64, &str)> = names
+        .map(|name| (nearness(name), name))
+        .filter(|(nearness, _)| *nearness >= NEAR)
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    let near = near.into_iter().take(MOST_NEAR);
+    near.map(|(_, name)| name.to_owned()).collect()
 }
 
 fn machine_narrow(machine: &mut MachineReport<'_>, narrow: &Narrow) {
@@ -118,6 +207,7 @@ fn machine_narrow(machine: &mut MachineReport<'_>, narrow: &Narrow) {
     let is_kept = |id: &String| windows.contains(id) || runs.contains(id);
     if !machine.diagnosis.of.as_ref().is_some_and(is_kept) {
         machine.diagnosis = of_what_is_kept(machine);
+        machine.downstream = None;
     }
     machine.is_part = true;
 }

@@ -1,6 +1,7 @@
 //! Every event of a machine in order, with the window or run it belongs to.
 
-use super::text::{clock, problems, wrapped};
+use super::layout::{clock, wrapped};
+use super::text::problems;
 use super::{EventReport, MachineReport, Report};
 use crate::code::Code;
 use crate::knowledge::Role;

@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod evtx;
+pub mod fleet;
 pub mod scenario;
 
 use std::path::Path;
@@ -34,6 +35,15 @@ pub fn text_bytes(paths: &[&Path], threads: usize, all: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     let options = report::text::Options { all };
     report::text::write(&report, options, &mut bytes).unwrap();
+    bytes
+}
+
+/// The text on many machines, as bytes.
+pub fn fleet_text_bytes(path: &Path) -> Vec<u8> {
+    use prtrace::{report, scan};
+    let scan = scan::scan(&[path.to_path_buf()], scan::Options::default()).unwrap();
+    let mut bytes = Vec::new();
+    report::fleet::write(scan, None, &mut bytes).unwrap();
     bytes
 }
 
