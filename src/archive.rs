@@ -333,7 +333,10 @@ impl Bytes {
                 let room = usize::try_from(size.saturating_sub(offset))
                     .unwrap_or(usize::MAX)
                     .min(buffer.len());
-                of.read_at(buffer.get_mut(..room).unwrap_or_default(), start + offset)
+                of.read_at(
+                    buffer.get_mut(..room).unwrap_or_default(),
+                    start.saturating_add(offset),
+                )
             }
             Bytes::Memory(held) => {
                 let there = tail(&held.bytes, offset);

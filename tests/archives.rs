@@ -1033,6 +1033,38 @@ fn a_file_and_the_same_bytes_in_memory_are_read_alike() {
 }
 
 #[test]
+fn threads_share_an_archive() {
+    let log = noise(200_000, 17);
+    let members: Vec<_> = (0..8)
+        .map(|number| member(&number.to_string(), &log))
+        .collect();
+    let bytes = write::zip(&members);
+    // One byte more than there is for all of them together.
+    for (most, exhausted) in [(1_600_000, false), (1_599_999, true)] {
+        let limits = Limits {
+            bytes: most,
+            ..Limits::default()
+        };
+        let budget = Budget::new(limits, bytes.len() as u64);
+        let zip = Zip::open(bytes.clone().into(), &budget).unwrap();
+        std::thread::scope(|scope| {
+            for first in 0..2 {
+                let (zip, budget) = (&zip, &budget);
+                scope.spawn(move || {
+                    for part in (first..zip.parts()).step_by(2) {
+                        let mut seen = Seen::default();
+                        seen.refusals =
+                            zip.read_part(part, budget, &mut |member| seen.take(member));
+                        assert_eq!(seen.refusals, []);
+                    }
+                });
+            }
+        });
+        assert_eq!(budget.exhausted(), exhausted);
+    }
+}
+
+#[test]
 fn every_member_of_real_archives_is_read() {
     let Ok(logs) = std::env::var("PRTRACE_TEST_LOGS") else {
         return;
