@@ -805,6 +805,10 @@ impl Job<'_> {
                 }
             }
             Kind::Archive(kind @ (archive::Kind::Zip | archive::Kind::Cab)) => {
+                // What is not packed can be read where it stands.
+                if let Some(bytes) = member.stored {
+                    return self.archive(&bytes, kind, &place, budget, worker);
+                }
                 let mut reader = head.chain(member.reader);
                 match archive::hold(&mut reader, &place.name, member.size, &self.memory) {
                     Hold::Held(bytes) => return self.archive(&bytes, kind, &place, budget, worker),
