@@ -524,7 +524,7 @@ impl Job<'_> {
             Kind::Archive(kind) => {
                 let budget = Budget::new(self.limits, size);
                 match self.archive(&bytes, kind, &place, &budget, worker) {
-                    // What was read by then depends on the threads.
+                    // What had been read by then depends on the threads.
                     Ok(_) if budget.exhausted() => {
                         gathered.add(refused(&place, vec![budget.refusal()]));
                     }
@@ -668,7 +668,7 @@ impl Job<'_> {
         if let Some(refused) = self.too_deep(place) {
             return Ok(refused);
         }
-        match kind {
+        let gathered = match kind {
             archive::Kind::Zip => match Zip::open(bytes.clone(), budget) {
                 Ok(zip) => self.parts(bytes, zip.parts(), place, budget, &|part, visit| {
                     zip.read_part(part, budget, visit)
@@ -684,7 +684,11 @@ impl Job<'_> {
             archive::Kind::Gzip | archive::Kind::Tar => {
                 self.stream(&mut bytes.cursor(), kind, place, budget, worker)
             }
-        }
+        };
+        gathered.map(|mut gathered| {
+            gathered.problems = told_together(place, gathered.problems);
+            gathered
+        })
     }
 
     /// Reads the parts of an archive, several at a time.
@@ -879,6 +883,7 @@ impl Place {
 fn refused_or_failed(place: &Place, refusals: std::thread::Result<Vec<Refusal>>) -> Gathered {
     match refusals {
         Ok(refusals) => refused(place, refusals),
+        // Nothing is known of what it held.
         Err(_) => {
             let mut gathered = Gathered::default();
             let detail = "its parser failed: unpack it and name the folder".to_owned();
@@ -909,6 +914,45 @@ fn refused(place: &Place, refusals: Vec<Refusal>) -> Gathered {
         gathered.problem(&path, kind, refusal.detail, refusal.lost_bytes);
     }
     gathered
+}
+
+/// Of the members of an archive that are left out for one and the same reason these are listed each;
+/// more are one problem.
+const LISTED: usize = 3;
+
+/// What is said of many members, such as that they need a password, is said once.
+fn told_together(place: &Place, problems: Vec<Problem>) -> Vec<Problem> {
+    let (left_out, mut told): (Vec<Problem>, Vec<Problem>) =
+        problems.into_iter().partition(|problem| {
+            use ProblemKind::{Encrypted, NotFollowed, Unsupported};
+            let member = problem.path.strip_prefix(&place.name);
+            matches!(problem.kind, Encrypted | NotFollowed | Unsupported)
+                && member.is_some_and(|member| member.rfind('!') == Some(0))
+        });
+    let mut alike: BTreeMap<(ProblemKind, String), Vec<Problem>> = BTreeMap::new();
+    for problem in left_out {
+        let reason = (problem.kind, problem.detail.clone());
+        alike.entry(reason).or_default().push(problem);
+    }
+    for ((kind, detail), mut problems) in alike {
+        if problems.len() <= LISTED {
+            told.append(&mut problems);
+            continue;
+        }
+        let first = problems.iter().map(|problem| &problem.path).min();
+        told.push(Problem {
+            path: place.name.clone(),
+            offset: None,
+            kind,
+            detail: format!(
+                "{} members, {} the first of them: {detail}",
+                problems.len(),
+                first.map_or("", String::as_str)
+            ),
+            lost_bytes: problems.iter().map(|problem| problem.lost_bytes).sum(),
+        });
+    }
+    told
 }
 
 /// Reads until the buffer is full or there is no more; and what went wrong, if something did.

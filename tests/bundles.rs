@@ -302,6 +302,38 @@ fn a_limit_that_is_passed_is_named_with_the_option_that_raises_it() {
     }
 }
 
+#[test]
+fn members_that_need_a_password_are_told_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = logs(FAILING);
+    let names: Vec<String> = (0..5).map(|number| format!("{number}.evtx")).collect();
+    let members: Vec<(&str, &[u8])> = names
+        .iter()
+        .map(|name| (name.as_str(), logs[0].1.as_slice()))
+        .collect();
+    let mut bytes = zip(&members);
+    // The flag says so in front of each member and in the directory.
+    for (magic, flags) in [(b"PK\x03\x04", 6), (b"PK\x01\x02", 8)] {
+        for at in memchr::memmem::find_iter(&bytes.clone(), magic) {
+            bytes[at + flags] |= 1;
+        }
+    }
+    fs::write(folder.path().join("locked.zip"), bytes).unwrap();
+    fs::write(folder.path().join("good.evtx"), &logs[0].1).unwrap();
+    let found = run(folder.path(), &["--format", "json", "."]);
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let [problem] = list(&found["problems"]) else {
+        panic!("{:#?}", found["problems"]);
+    };
+    assert_eq!(problem["kind"], "encrypted");
+    assert_eq!(problem["path"], "./locked.zip");
+    assert_eq!(
+        problem["detail"],
+        "5 members, ./locked.zip!0.evtx the first of them: encrypted: unpack it with its password \
+         and name the folder"
+    );
+}
+
 /// The names of the machines and the inputs they were found in.
 fn machines(report: &Value) -> Vec<(String, Vec<String>)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
