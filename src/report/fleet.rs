@@ -77,14 +77,14 @@ pub fn write(mut scan: Scan, out: &mut dyn Write) -> io::Result<Totals> {
 /// Where a group stands in the text, the last first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
-    MadeUpFor,
+    Earlier,
     Downstream,
     Failing,
 }
 
 fn standing_of(group: &GroupReport) -> Standing {
     match (group.failing, group.token_requests) {
-        (0, 0) => Standing::MadeUpFor,
+        (0, 0) => Standing::Earlier,
         (0, _) => Standing::Downstream,
         _ => Standing::Failing,
     }
@@ -120,7 +120,10 @@ fn all_groups(groups: &[GroupReport], out: &mut dyn Write) -> io::Result<()> {
             Standing::Downstream,
             "The PRT is healthy, but token requests fail:",
         ),
-        (Standing::MadeUpFor, "Failed before, and works since:"),
+        (
+            Standing::Earlier,
+            "Earlier failures, made up for or followed by another:",
+        ),
     ] {
         let mut shown = of(standing).take(MOST_GROUPS).peekable();
         if shown.peek().is_none() {
@@ -430,12 +433,15 @@ fn table(mut rows: Vec<Row>, numbers: &HashMap<&str, u64>, out: &mut dyn Write) 
         let name = domain.and_then(|domain| row.name.get(..row.name.len() - domain.len()));
         one_line(name.unwrap_or(&row.name)).into_owned()
     };
-    let heading = match domain {
-        Some(domain) => format!("Machine ({})", one_line(domain)),
-        None => "Machine".to_owned(),
-    };
+    if let Some(domain) = domain {
+        writeln!(
+            out,
+            "All in {}:\n",
+            one_line(domain.trim_start_matches('.'))
+        )?;
+    }
     let mut lines = vec![[
-        heading,
+        "Machine".into(),
         "State".into(),
         "Cause".into(),
         "First".into(),
