@@ -22,8 +22,10 @@ pub const MOST_ANSWERS: usize = 20;
 
 /// Groups that are told at length, and others that get a line.
 const MOST_GROUPS: usize = 40;
-/// Columns of a code in the table: a longer one is cut, and whole in the other formats.
-const MOST_COLUMNS: usize = 48;
+/// Columns of a code, and of those beside it, in the table: what is longer is cut, and whole in the
+/// other formats.
+const CODE: usize = 28;
+const SUB_CODES: usize = 72;
 /// Problems of one kind that are shown.
 const MOST_EXAMPLES: usize = 3;
 
@@ -264,7 +266,7 @@ fn title(group: &GroupReport) -> String {
     };
     let code = group.example.decisive.as_ref();
     code.map_or(what.clone(), |code| {
-        format!("{what}, {}", cut(&one_line(code)))
+        format!("{what}, {}", cut(&one_line(code), CODE))
     })
 }
 
@@ -459,8 +461,8 @@ fn table(mut rows: Vec<Row>, numbers: &HashMap<&str, u64>, out: &mut dyn Write) 
             row.event.map_or_else(none, |event| event.to_string()),
             row.code
                 .as_deref()
-                .map_or_else(none, |code| cut(&one_line(code))),
-            cut(&row.others),
+                .map_or_else(none, |code| cut(&one_line(code), CODE)),
+            cut(&row.others, SUB_CODES),
         ]
     }));
     aligned(&lines, out)
@@ -511,14 +513,14 @@ fn words(kind: ProblemKind) -> String {
 }
 
 /// A text that fits a column.
-fn cut(text: &str) -> String {
-    if text.width() <= MOST_COLUMNS {
+fn cut(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
         return text.to_owned();
     }
     let mut cut = String::new();
     for character in text.chars() {
         cut.push(character);
-        if cut.width() >= MOST_COLUMNS {
+        if cut.width() >= columns {
             cut.pop();
             break;
         }
