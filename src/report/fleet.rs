@@ -2,7 +2,7 @@
 //! the failing ones, each with an example's evidence, then a line for each machine.
 
 use super::layout::{event_name, field, number, stamp, wrapped};
-use super::text::{Told, states, told, totals};
+use super::text::{Told, newest_failed_run, states, told, totals};
 use super::{
     GroupReport, MachineReport, ProblemReport, RunReport, StateName, Totals, WindowReport, stream,
 };
@@ -328,7 +328,9 @@ impl Row {
             row.problems.add(problem);
         }
         let signatures = Signatures::of(machine);
-        let (id, first, decisive) = match told(machine) {
+        // Of a run that was not possible since, the failed one before tells more.
+        let run = || newest_failed_run(machine).map(Told::Run);
+        let (id, first, decisive) = match told(machine).or_else(run) {
             _ if machine.downstream.is_some() => (None, None, None),
             Some(Told::Window(window)) => {
                 row.others = of_window(window);
