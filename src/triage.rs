@@ -558,3 +558,28 @@ pub(crate) fn groups<'m, 'a: 'm>(
     }
     triage.groups()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::groups;
+    use crate::{report, scan};
+
+    #[test]
+    fn the_order_of_machines_changes_nothing() {
+        let scan = scan::scan(&["samples".into()], scan::Options::default()).unwrap();
+        let analyses = report::analyze(&scan);
+        let machines = report::Report::new(&scan, &analyses).machines;
+        let forwards = serde_json::to_string(&groups(&machines)).unwrap();
+        let backwards = serde_json::to_string(&groups(machines.iter().rev())).unwrap();
+        assert_eq!(forwards, backwards);
+        let (even, odd) = machines.split_at(7);
+        let turned = serde_json::to_string(&groups(odd.iter().chain(even))).unwrap();
+        assert_eq!(forwards, turned);
+        // Several machines share a group, so that there is an order to get wrong.
+        assert!(
+            groups(&machines)
+                .iter()
+                .any(|group| group.machines.len() > 1)
+        );
+    }
+}

@@ -411,3 +411,37 @@ fn output_files_take_every_format() {
         );
     }
 }
+
+#[test]
+fn problems_are_told_by_kind_with_examples_and_how_many_more() {
+    let folder = crafted();
+    for number in 1..=5 {
+        let archive = folder.path().join(format!("archive-{number}.7z"));
+        fs::write(archive, b"7z\xbc\xaf\x27\x1c").unwrap();
+    }
+    // A log that ends 24 bytes into its second chunk, of a machine that it alone is named for.
+    let log = folder.path().join(name(0)).join("Aad_Cut.evtx");
+    let logs = scenario::logs(&format!("computer {}\n08:00:00 1016\n", name(0))).unwrap();
+    let mut bytes = logs.into_values().next().unwrap();
+    bytes.extend_from_slice(&bytes.clone()[4096..4120]);
+    fs::write(&log, bytes).unwrap();
+    let text = printed(folder.path(), &["."]);
+    let (_, problems) = text.split_once("\nProblems: ").unwrap();
+    let lines: Vec<&str> = problems.lines().collect();
+    assert_eq!(
+        lines[0],
+        json_report(folder.path())["totals"]["problems"].to_string()
+    );
+    let unsupported = lines
+        .iter()
+        .position(|line| *line == "  unsupported: 5")
+        .unwrap();
+    assert!(
+        lines[unsupported + 1].starts_with("    ./archive-1.7z: "),
+        "{problems}"
+    );
+    assert!(problems.contains("    ./archive-3.7z: "));
+    assert!(!problems.contains("archive-4"));
+    assert!(problems.contains("\n    and 2 more: --format json has all\n"));
+    assert!(problems.contains("Aad_Cut.evtx"));
+}

@@ -35,7 +35,8 @@ fn reports() -> Vec<(String, Vec<u8>)> {
 }
 
 /// Crafted machines with what they do not show: several meanings of one signature, a run behind a
-/// window, token requests that fail, another domain, names that are wide, and problems.
+/// window, token requests that fail, a run that was not possible
+/// after one that failed, another domain, names that are wide, and problems.
 fn fleet_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, logs) in fleet(22) {
@@ -66,6 +67,10 @@ fn fleet_folder() -> tempfile::TempDir {
         .replace("09:00:00", "11:00:00")
         .replace("bo@", "cy@");
     scenario::write_to(&third, &folder.path().join("third")).unwrap();
+    let run = "computer PC-7.fabrikam.com\n\
+        08:00:00 304 ExitCode=0x801c001d DebugOutput=\"errorPhase: discover\\r\\n\" @pid=7820\n\
+        09:00:00 334 @pid=7900\n";
+    scenario::write_to(run, &folder.path().join("run")).unwrap();
     folder
 }
 

@@ -3,7 +3,7 @@
 
 use super::Narrow;
 use super::layout::{event_name, field, number, stamp, wrapped};
-use super::text::{Told, states, told, totals};
+use super::text::{Told, newest_failed_run, states, told, totals};
 use super::{
     GroupReport, MachineReport, ProblemReport, RunReport, StateName, Totals, WindowReport, stream,
 };
@@ -23,8 +23,10 @@ pub const MOST_ANSWERS: usize = 20;
 
 /// Groups that are told at length, and others that get a line.
 const MOST_GROUPS: usize = 40;
-/// Columns of a code in the table: a longer one is cut, and whole in the other formats.
-const MOST_COLUMNS: usize = 48;
+/// Columns of a code, and of those beside it, in the table: what is longer is cut, and whole in the
+/// other formats.
+const CODE: usize = 28;
+const SUB_CODES: usize = 72;
 /// Problems of one kind that are shown.
 const MOST_EXAMPLES: usize = 3;
 
@@ -78,14 +80,14 @@ pub fn write(mut scan: Scan, narrow: Option<&Narrow>, out: &mut dyn Write) -> io
 /// Where a group stands in the text, the last first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
-    MadeUpFor,
+    Earlier,
     Downstream,
     Failing,
 }
 
 fn standing_of(group: &GroupReport) -> Standing {
     match (group.failing, group.token_requests) {
-        (0, 0) => Standing::MadeUpFor,
+        (0, 0) => Standing::Earlier,
         (0, _) => Standing::Downstream,
         _ => Standing::Failing,
     }
@@ -121,7 +123,10 @@ fn all_groups(groups: &[GroupReport], out: &mut dyn Write) -> io::Result<()> {
             Standing::Downstream,
             "The PRT is healthy, but token requests fail:",
         ),
-        (Standing::MadeUpFor, "Failed before, and works since:"),
+        (
+            Standing::Earlier,
+            "Earlier failures, made up for or followed by another:",
+        ),
     ] {
         let mut shown = of(standing).take(MOST_GROUPS).peekable();
         if shown.peek().is_none() {
@@ -262,7 +267,7 @@ fn title(group: &GroupReport) -> String {
     };
     let code = group.example.decisive.as_ref();
     code.map_or(what.clone(), |code| {
-        format!("{what}, {}", cut(&one_line(code)))
+        format!("{what}, {}", cut(&one_line(code), CODE))
     })
 }
 
@@ -324,7 +329,9 @@ impl Row {
             row.problems.add(problem);
         }
         let signatures = Signatures::of(machine);
-        let (id, first, decisive) = match told(machine) {
+        // Of a run that was not possible since, the failed one before tells more.
+        let run = || newest_failed_run(machine).map(Told::Run);
+        let (id, first, decisive) = match told(machine).or_else(run) {
             _ if machine.downstream.is_some() => (None, None, None),
             Some(Told::Window(window)) => {
                 row.others = of_window(window);
@@ -431,12 +438,15 @@ fn table(mut rows: Vec<Row>, numbers: &HashMap<&str, u64>, out: &mut dyn Write) 
         let name = domain.and_then(|domain| row.name.get(..row.name.len() - domain.len()));
         one_line(name.unwrap_or(&row.name)).into_owned()
     };
-    let heading = match domain {
-        Some(domain) => format!("Machine ({})", one_line(domain)),
-        None => "Machine".to_owned(),
-    };
+    if let Some(domain) = domain {
+        writeln!(
+            out,
+            "All in {}:\n",
+            one_line(domain.trim_start_matches('.'))
+        )?;
+    }
     let mut lines = vec![[
-        heading,
+        "Machine".into(),
         "State".into(),
         "Cause".into(),
         "First".into(),
@@ -454,8 +464,8 @@ fn table(mut rows: Vec<Row>, numbers: &HashMap<&str, u64>, out: &mut dyn Write) 
             row.event.map_or_else(none, |event| event.to_string()),
             row.code
                 .as_deref()
-                .map_or_else(none, |code| cut(&one_line(code))),
-            cut(&row.others),
+                .map_or_else(none, |code| cut(&one_line(code), CODE)),
+            cut(&row.others, SUB_CODES),
         ]
     }));
     aligned(&lines, out)
@@ -506,14 +516,14 @@ fn words(kind: ProblemKind) -> String {
 }
 
 /// A text that fits a column.
-fn cut(text: &str) -> String {
-    if text.width() <= MOST_COLUMNS {
+fn cut(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
         return text.to_owned();
     }
     let mut cut = String::new();
     for character in text.chars() {
         cut.push(character);
-        if cut.width() >= MOST_COLUMNS {
+        if cut.width() >= columns {
             cut.pop();
             break;
         }

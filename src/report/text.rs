@@ -13,8 +13,8 @@ use super::{
 use crate::code::Code;
 use crate::knowledge::Role;
 use crate::terminal::one_line;
-pub(super) use answer::{Told, told};
-use answer::{answer, newest, newest_failed_run, run_words};
+pub(super) use answer::{Told, newest_failed_run, told};
+use answer::{answer, newest, run_words};
 use std::borrow::Cow;
 use std::io::{self, Write};
 

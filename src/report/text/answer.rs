@@ -48,7 +48,7 @@ pub(super) fn answer(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Re
     }
 }
 
-pub(super) fn newest_failed_run<'r, 'a>(
+pub(in crate::report) fn newest_failed_run<'r, 'a>(
     machine: &'r MachineReport<'a>,
 ) -> Option<&'r RunReport<'a>> {
     let mut runs = machine.registrations.iter().rev();
