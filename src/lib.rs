@@ -44,6 +44,7 @@
 )]
 
 pub mod analysis;
+mod binxml;
 pub mod chunk;
 pub mod code;
 pub mod diagnosis;
@@ -64,4 +65,5 @@ pub mod select;
 pub mod state;
 pub mod terminal;
 pub mod token;
+mod typed;
 pub mod window;
