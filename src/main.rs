@@ -28,9 +28,9 @@ fn main() -> ExitCode {
     let done = std::panic::catch_unwind(|| match cli.command {
         Some(Command::Schema { output }) => schema(output.as_deref()),
         Some(Command::Explain(arguments)) => explain_codes(&arguments),
-        Some(Command::Analyze(arguments)) => analyze(&arguments),
-        Some(Command::Timeline(arguments)) => timeline(&arguments),
-        None => analyze(&cli.analyze),
+        Some(Command::Analyze(arguments)) => in_threads(&arguments.logs, || analyze(&arguments)),
+        Some(Command::Timeline(arguments)) => in_threads(&arguments.logs, || timeline(&arguments)),
+        None => in_threads(&cli.analyze.logs, || analyze(&cli.analyze)),
     });
     match done {
         Ok(Ok(status)) => status,
@@ -119,10 +119,21 @@ fn timeline(arguments: &Timeline) -> Result<ExitCode, String> {
     })
 }
 
-fn read(logs: &Logs) -> Result<(scan::Scan, Vec<Analysis>), String> {
+/// Does all of the work on as many threads as were asked for.
+fn in_threads(
+    logs: &Logs,
+    work: impl FnOnce() -> Result<ExitCode, String> + Send,
+) -> Result<ExitCode, String> {
+    scan::in_threads(options(logs), work).map_err(|error| error.to_string())?
+}
+
+fn options(logs: &Logs) -> scan::Options {
     let threads = logs.threads.map_or(0, usize::from);
-    let options = scan::Options::default().threads(threads);
-    let scan = scan::scan(&logs.paths, options).map_err(|error| error.to_string())?;
+    scan::Options::default().threads(threads)
+}
+
+fn read(logs: &Logs) -> Result<(scan::Scan, Vec<Analysis>), String> {
+    let scan = scan::scan(&logs.paths, options(logs)).map_err(|error| error.to_string())?;
     let analyses = report::analyze(&scan);
     Ok((scan, analyses))
 }

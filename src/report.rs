@@ -642,14 +642,15 @@ impl Time {
     fn digits(self) -> Option<[u8; 28]> {
         let mut text = *b"0000-00-00T00:00:00.0000000Z";
         // A leap second shows as nanoseconds beyond the second.
-        let ticks = self.0.nanosecond() % 1_000_000_000 / 100;
+        let time = self.0.naive_utc();
+        let ticks = time.nanosecond() % 1_000_000_000 / 100;
         for (number, place) in [
-            (u32::try_from(self.0.year()).ok()?, 0..4),
-            (self.0.month(), 5..7),
-            (self.0.day(), 8..10),
-            (self.0.hour(), 11..13),
-            (self.0.minute(), 14..16),
-            (self.0.second(), 17..19),
+            (u32::try_from(time.year()).ok()?, 0..4),
+            (time.month(), 5..7),
+            (time.day(), 8..10),
+            (time.hour(), 11..13),
+            (time.minute(), 14..16),
+            (time.second(), 17..19),
             (ticks, 20..27),
         ] {
             let mut rest = number;

@@ -112,6 +112,19 @@ pub(crate) struct Log {
 ///
 /// If there is not one event log among them, or the threads cannot be started.
 pub fn scan(paths: &[PathBuf], options: Options) -> Result<Scan, Error> {
+    in_threads(options, || scan_in_pool(paths))?
+}
+
+/// Does work on as many threads as these options say: those of [`scan`], and those that work out
+/// each window of a machine and write it. Within such work the threads are the same.
+///
+/// # Errors
+///
+/// If the threads cannot be started.
+pub fn in_threads<T: Send>(options: Options, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    if rayon::current_thread_index().is_some() {
+        return Ok(work());
+    }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.threads)
         .build()
@@ -119,7 +132,7 @@ pub fn scan(paths: &[PathBuf], options: Options) -> Result<Scan, Error> {
             threads: options.threads,
             detail: error.to_string(),
         })?;
-    pool.install(|| scan_in_pool(paths))
+    Ok(pool.install(work))
 }
 
 fn scan_in_pool(paths: &[PathBuf]) -> Result<Scan, Error> {

@@ -43,9 +43,25 @@ pub(crate) fn mask(text: &str) -> Cow<'_, str> {
 fn may_hold_secret(text: &str) -> bool {
     let bytes = text.as_bytes();
     let begins_web_token = |at: usize| bytes.get(..at).is_some_and(|start| start.ends_with(b"ey"));
-    memchr::memchr_iter(b'J', bytes).any(begins_web_token)
-        || has_long_run(bytes)
-        || memchr::memchr3_iter(b':', b'=', b' ', bytes).any(|at| is_announced(bytes, at))
+    let mut telling = memchr::memchr3_iter(b':', b'=', b'J', bytes);
+    if telling.any(|at| begins_web_token(at) || is_announced(bytes, at)) {
+        return true;
+    }
+    let ends_bearer = |at: usize| is_announced(bytes, at);
+    if has_blank_after_r(bytes) && memchr::memchr_iter(b' ', bytes).any(ends_bearer) {
+        return true;
+    }
+    has_long_run(bytes)
+}
+
+/// Whether a blank follows an R, as after `Bearer`: without a branch in it, so that many bytes are
+/// looked at at once.
+fn has_blank_after_r(bytes: &[u8]) -> bool {
+    let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
+    let is = u8::from;
+    pairs.fold(0, |found, (before, b)| {
+        found | (is(*b == b' ') & is(*before | 0x20 == b'r'))
+    }) != 0
 }
 
 /// Whether there are enough characters of tokens or base64 in a row for an opaque token: such a run
@@ -226,6 +242,13 @@ mod tests {
             "[ -~]{0,30}",
             "\\PC{0,10}",
         ]
+    }
+
+    #[test]
+    fn the_last_letters_of_the_names_are_the_ones_looked_for() {
+        for name in NAMES {
+            assert!(name.ends_with(['n', 't', 'd', 'y', 'r', 'l']), "{name}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::secret;
 use chrono::{DateTime, Utc};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use uuid::Uuid;
 
 /// The copy of a record's size at its end.
@@ -36,6 +36,14 @@ const UNIX_EPOCH: i64 = 11_644_473_600;
 const TICKS: u64 = 10_000_000;
 /// 9999-12-30T00:00:00Z as a FILETIME: the evtx crate takes no record from the two days after it.
 const LATEST: u64 = 2_650_465_728_000_000_000;
+
+/// Our providers, and their names in UTF-16.
+static OURS: LazyLock<[(Provider, Vec<u8>); 2]> = LazyLock::new(|| {
+    Provider::ALL.map(|provider| {
+        let name = provider.name().encode_utf16();
+        (provider, name.flat_map(u16::to_le_bytes).collect())
+    })
+});
 
 /// Templates that were made into plans, and texts that events share.
 #[derive(Debug, Default)]
@@ -798,9 +806,13 @@ impl Record<'_> {
             match part {
                 Part::Provider(Ok(literal)) => provider = Some(*literal),
                 Part::Provider(Err(place)) => {
-                    let name = until_nul(self.bytes(*place, value::UNICODE)??);
-                    let mut all = Provider::ALL.into_iter();
-                    provider = Some(all.find(|provider| is_name(name, provider.name()))?);
+                    let name = self.bytes(*place, value::UNICODE)??;
+                    let mut ours = OURS.iter();
+                    let (named, _) = ours.find(|(_, utf16)| {
+                        let rest = name.strip_prefix(utf16.as_slice());
+                        rest.is_some_and(|rest| matches!(rest, [] | [0, 0, ..]))
+                    })?;
+                    provider = Some(*named);
                 }
                 Part::EventId(place) => {
                     event_id = Some(u32::try_from(self.number(*place)?).ok()?);
@@ -922,7 +934,7 @@ fn push_value(chunk: &[u8], value: Value, text: &mut String) -> Option<()> {
     let bytes = value.bytes(chunk)?;
     match value.kind {
         value::NULL => {}
-        value::UNICODE => push_utf16(until_nul(bytes), text)?,
+        value::UNICODE => push_text(bytes, text)?,
         value::UINT8 | value::UINT16 | value::UINT32 | value::UINT64 => {
             push_decimal(value.number(chunk)?, text);
         }
@@ -1015,7 +1027,17 @@ fn push_sid(bytes: &[u8], text: &mut String) -> Option<()> {
     Some(())
 }
 
-/// The text before the first NUL. Most end in one, and hold none.
+/// Appends a text, which ends at its first NUL. Most have one at their end, and no other.
+fn push_text(bytes: &[u8], text: &mut String) -> Option<()> {
+    let start = text.len();
+    let whole = bytes.strip_suffix(&[0, 0]).unwrap_or(bytes);
+    push_utf16(whole, text).or_else(|| {
+        text.truncate(start);
+        push_utf16(until_nul(bytes), text)
+    })
+}
+
+/// The text before the first NUL.
 fn until_nul(bytes: &[u8]) -> &[u8] {
     let (units, _) = bytes.as_chunks::<2>();
     let end = units.iter().position(|unit| *unit == [0, 0]);

@@ -323,6 +323,37 @@ fn record(provider: (&str, &str), number: u64, shape: Shape) -> Record {
     }
 }
 
+/// Without a chunk's header the evtx crate reads nothing: what is decoded all the same was decoded
+/// from its values.
+#[test]
+fn records_of_the_usual_shape_need_no_xml() {
+    let shapes = [Shape::Template, Shape::LiteralProvider]
+        .into_iter()
+        .cycle();
+    let records: Vec<Record> = (1..=12)
+        .zip(shapes)
+        .map(|(number, shape)| {
+            let mut record = record(AAD, number, shape);
+            record
+                .data
+                .retain(|(_, value)| !matches!(value, Value::Ansi(_)));
+            record
+        })
+        .collect();
+    let log = write_log(&records).unwrap();
+    let slot = chunks(&log).next().unwrap();
+    let spans = Checked::new(slot).unwrap().records;
+    let mut slot = slot.to_vec();
+    slot[..8].fill(0);
+    let mut names = record::Names::default();
+    let (events, failed) = record::decode(&mut slot, &spans, &mut names);
+    assert_eq!((events.len(), failed.len()), (records.len(), 0));
+    assert_eq!(events[1].event.data.get("Text"), Some("a <b> & \"c\" 2"));
+    assert_eq!(events[1].event.data.get("Pointer"), Some("0x10"));
+    let (events, failed) = record::decode_through_xml(&mut slot, &spans, &mut names);
+    assert_eq!((events.len(), failed.len()), (0, records.len()));
+}
+
 const AAD: (&str, &str) = (hidden::OURS, "{4de9bc9c-b27a-43c9-8994-0915f1a5e24f}");
 const UDR: (&str, &str) = (
     "Microsoft-Windows-User Device Registration",

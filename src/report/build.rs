@@ -12,7 +12,8 @@ use crate::registration::{Attempt, Run, RunOutcome, ServerAnswer};
 use crate::scan::Scan;
 use crate::state::User;
 use crate::token::TokenRequest;
-use crate::window::{Edge, Outcome, Via, Window};
+use crate::window::{Edge, Outcome, SHARE, Via, Window};
+use rayon::prelude::*;
 
 impl<'a> Report<'a> {
     /// The report on a scan and the [`analyze`](crate::analysis::analyze)d events of its machines, in the
@@ -76,7 +77,7 @@ fn machine_report<'a>(
     analysis: &'a Analysis,
     all_events: bool,
 ) -> MachineReport<'a> {
-    let windows = analysis.windows.iter().enumerate();
+    let windows = analysis.windows.par_iter().with_min_len(SHARE).enumerate();
     MachineReport {
         name: &machine.name,
         also_known_as: machine.also_known_as.iter().map(|name| &**name).collect(),

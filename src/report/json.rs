@@ -26,6 +26,7 @@ pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut json = Json {
         text: Vec::with_capacity(2 * BUFFER),
         depth: 0,
+        leads: Vec::new(),
         sink: Some(Sink {
             out,
             error: None,
@@ -48,6 +49,7 @@ pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 struct Json<'a> {
     text: Vec<u8>,
     depth: usize,
+    leads: Vec<Leads>,
     /// Where the text goes; a part of the report is kept.
     sink: Option<Sink<'a>>,
 }
@@ -75,24 +77,35 @@ impl Sink<'_> {
         let written: Vec<Vec<u8>> = batch
             .par_iter()
             .with_min_len(SHARE)
-            .map(|window| {
-                let mut json = Json {
-                    text: Vec::with_capacity(1 << 13),
+            .map_init(
+                || Json {
+                    text: Vec::new(),
                     depth: WINDOW_DEPTH,
+                    leads: Vec::new(),
                     sink: None,
-                };
-                // Nothing in it fails.
-                let _ = window.serialize(&mut json);
-                json.text
-            })
+                },
+                |json, window| {
+                    json.text = Vec::with_capacity(1 << 14);
+                    // Nothing in it fails.
+                    let _ = window.serialize(&mut *json);
+                    std::mem::take(&mut json.text)
+                },
+            )
             .collect();
         self.written = written.into_iter();
         self.written.next()
     }
 }
 
-/// Line breaks with as many blanks as any value needs.
+/// A line break with as many blanks as any value needs.
 const LINE: &str = "\n                                ";
+
+/// What stands ahead of the members of a struct at a depth: line break, blanks, name and colon.
+struct Leads {
+    of: &'static str,
+    depth: usize,
+    members: Vec<(&'static str, Vec<u8>)>,
+}
 
 impl Json<'_> {
     fn flush(&mut self) {
@@ -140,12 +153,9 @@ impl Json<'_> {
 
     fn string(&mut self, text: &str) {
         self.text.push(b'"');
-        // Without a branch in it, so that many bytes are looked at at once.
-        let plain =
-            |found: bool, b: &u8| found | (*b < 0x20) | (*b == b'"') | (*b == b'\\') | (*b >= 0x7f);
-        match text.as_bytes().iter().fold(false, plain) {
-            false => self.text.extend_from_slice(text.as_bytes()),
-            true => self.escaped(text),
+        match is_plain(text.as_bytes()) {
+            true => self.text.extend_from_slice(text.as_bytes()),
+            false => self.escaped(text),
         }
         self.text.push(b'"');
     }
@@ -196,21 +206,55 @@ impl Json<'_> {
     }
 }
 
+/// Whether JSON and a terminal take all of these characters as they are: block by block and without
+/// a branch in it, so that many are looked at at once.
+fn is_plain(bytes: &[u8]) -> bool {
+    const BLOCK: usize = 16;
+    let special = |found: u8, b: &u8| {
+        let is = u8::from;
+        found | is(*b < 0x20) | is(*b == b'"') | is(*b == b'\\') | is(*b >= 0x7f)
+    };
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let mut last = [b' '; BLOCK];
+    if let Some(start) = last.get_mut(..rest.len()) {
+        start.copy_from_slice(rest);
+    }
+    let mut blocks = blocks.iter().chain([&last]);
+    blocks.all(|block| block.iter().fold(0, special) == 0)
+}
+
 /// An object or array that is being written.
 struct Parts<'j, 'a> {
     json: &'j mut Json<'a>,
     empty: bool,
     /// It is a window whose text is there already.
     written: bool,
+    /// Which leads those of its members are, and which comes next.
+    leads: usize,
+    next: usize,
 }
 
 impl Parts<'_, '_> {
-    fn key(&mut self, key: &str) {
-        self.json.member(self.empty);
-        self.empty = false;
-        self.json.text.push(b'"');
-        self.json.text.extend_from_slice(key.as_bytes());
-        self.json.text.extend_from_slice(b"\": ");
+    fn key(&mut self, key: &'static str) {
+        let depth = self.json.depth;
+        let place = self.next;
+        self.next += 1;
+        if let Some(leads) = self.json.leads.get(self.leads)
+            && let Some((known, lead)) = leads.members.get(place)
+            && std::ptr::eq(*known, key)
+        {
+            self.json.text.extend_from_slice(lead);
+            return;
+        }
+        // The names of the wire format have nothing to escape.
+        let comma = if place == 0 { "" } else { "," };
+        let lead = format!("{comma}\n{:1$}\"{key}\": ", "", 2 * depth);
+        self.json.text.extend_from_slice(lead.as_bytes());
+        if let Some(leads) = self.json.leads.get_mut(self.leads)
+            && leads.members.len() == place
+        {
+            leads.members.push((key, lead.into_bytes()));
+        }
     }
 }
 
@@ -263,7 +307,7 @@ impl ser::SerializeStruct for Parts<'_, '_> {
         if self.written {
             return Ok(());
         }
-        // The names of the wire format have nothing to escape.
+        self.empty = false;
         self.key(key);
         value.serialize(&mut *self.json)
     }
@@ -345,6 +389,8 @@ impl<'j, 'a> Serializer for &'j mut Json<'a> {
             json: self,
             empty: true,
             written: false,
+            leads: 0,
+            next: 0,
         })
     }
 
@@ -354,6 +400,8 @@ impl<'j, 'a> Serializer for &'j mut Json<'a> {
             json: self,
             empty: true,
             written: false,
+            leads: 0,
+            next: 0,
         })
     }
 
@@ -372,10 +420,22 @@ impl<'j, 'a> Serializer for &'j mut Json<'a> {
             }
             None => self.begin(b'{'),
         }
+        let depth = self.depth;
+        let known = |leads: &Leads| leads.depth == depth && std::ptr::eq(leads.of, name);
+        let leads = self.leads.iter().position(known).unwrap_or_else(|| {
+            self.leads.push(Leads {
+                of: name,
+                depth,
+                members: Vec::new(),
+            });
+            self.leads.len() - 1
+        });
         Ok(Parts {
             json: self,
             empty: true,
             written: written.is_some(),
+            leads,
+            next: 0,
         })
     }
 
