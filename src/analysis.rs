@@ -10,6 +10,7 @@ use crate::registration::{self, Run, RunOutcome};
 use crate::state::{self, State, User};
 use crate::window::{self, Outcome, Prt, Window};
 use chrono::{DateTime, TimeDelta, Utc};
+use rayon::prelude::*;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -340,8 +341,8 @@ fn diagnose(
         .filter_map(|of_user| of_user.first())
         .min()
         .copied();
-    let mut diagnoses = Vec::with_capacity(windows.len());
-    for ((window, user), registered) in windows.iter().zip(&user_of).zip(registered) {
+    let window_of_user = windows.par_iter().zip(&user_of).zip(registered);
+    let of_window = |((window, user), registered): ((&Window, &Option<usize>), &Registered)| {
         let extent = window_extent(events, window);
         let of_user = user.and_then(|user| successes.get(user));
         let (before, soon) = match (extent, of_user) {
@@ -352,7 +353,7 @@ fn diagnose(
             }
             _ => (false, false),
         };
-        diagnoses.push(diagnosis::of_window(&WindowFacts {
+        diagnosis::of_window(&WindowFacts {
             events,
             window,
             explained: registered.run.is_some(),
@@ -364,9 +365,10 @@ fn diagnose(
                     && extent.is_some_and(|(start, _)| first_success.is_some_and(|s| s < start)),
             succeeded_before: before,
             succeeded_soon: soon,
-        }));
-    }
-    diagnoses
+        })
+    };
+    let diagnoses = window_of_user.with_min_len(window::SHARE).map(of_window);
+    diagnoses.collect()
 }
 
 fn names_nobody(window: &Window) -> bool {
@@ -555,7 +557,7 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
 
 /// 308, or 360 of a joined device without a PRT.
 fn signed_in_without_account(event: &Event) -> bool {
-    let flag = |field: &str| event.data.get(field).map(|value| &**value);
+    let flag = |field: &str| event.data.get(field);
     match event.registration_id() {
         Some(id::NO_ENTRA_ACCOUNT) => true,
         Some(id::HELLO_NOT_STARTED) => {

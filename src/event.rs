@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::knowledge::{EventInfo, Role};
 use chrono::{DateTime, Utc};
-use indexmap::IndexMap;
+use std::fmt;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -165,7 +165,120 @@ impl Level {
 }
 
 /// Named values in the order of the record. A name that stands twice gets `#2`, `#3`, …
-pub type Data = IndexMap<Arc<str>, Box<str>>;
+///
+/// The values of all events of a chunk stand in one text, and events of one shape share their
+/// names, so that an event costs hardly more than its text.
+#[derive(Clone, Default)]
+pub struct Data {
+    names: Option<Arc<FieldNames>>,
+    values: Option<Arc<Values>>,
+    /// The first of its values.
+    first: u32,
+}
+
+/// The names of an event's fields, in the order of the record, each once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct FieldNames(pub(crate) Vec<Arc<str>>);
+
+/// The values of a chunk's events.
+#[derive(Debug, Default)]
+pub(crate) struct Values {
+    text: String,
+    /// Where each value ends; it begins where the one before it ends. What a chunk renders to is
+    /// far below 4 GiB.
+    ends: Vec<u32>,
+}
+
+impl Values {
+    fn get(&self, number: usize) -> Option<&str> {
+        let end = *self.ends.get(number)? as usize;
+        let before = number.checked_sub(1).and_then(|at| self.ends.get(at));
+        self.text.get(before.map_or(0, |end| *end as usize)..end)
+    }
+
+    /// The text, to which the next value is appended.
+    pub(crate) fn text(&mut self) -> &mut String {
+        &mut self.text
+    }
+
+    /// What was appended is a value.
+    pub(crate) fn end_value(&mut self) {
+        self.ends
+            .push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+    }
+
+    /// The number of the next value.
+    pub(crate) fn next(&self) -> u32 {
+        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes back this value and all after it.
+    pub(crate) fn take_back(&mut self, number: u32) {
+        self.ends.truncate(number as usize);
+        let end = self.ends.last().map_or(0, |end| *end as usize);
+        self.text.truncate(end);
+    }
+}
+
+impl Data {
+    /// Fields whose values begin with this one, of values that are still being collected: until
+    /// [`Data::found_in`] says where they are, it has none.
+    pub(crate) fn new(names: Arc<FieldNames>, first: u32) -> Data {
+        Data {
+            names: Some(names),
+            values: None,
+            first,
+        }
+    }
+
+    pub(crate) fn found_in(&mut self, values: &Arc<Values>) {
+        self.values = Some(Arc::clone(values));
+    }
+
+    fn names(&self) -> &[Arc<str>] {
+        self.names.as_ref().map_or(&[], |names| names.0.as_slice())
+    }
+
+    fn value(&self, place: usize) -> Option<&str> {
+        self.values.as_ref()?.get(self.first as usize + place)
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.names().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.names().is_empty()
+    }
+
+    /// The value with this name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let place = self.names().iter().position(|known| **known == *name)?;
+        self.value(place)
+    }
+
+    /// Names and values, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let names = self.names().iter().enumerate();
+        names.filter_map(|(place, name)| Some((&**name, self.value(place)?)))
+    }
+}
+
+impl PartialEq for Data {
+    fn eq(&self, other: &Data) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Data {}
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
 
 /// One decoded record of a selected provider.
 ///
@@ -229,22 +342,12 @@ impl Event {
         self.provider == Provider::Aad && self.task == PLUGIN_TASK
     }
 
-    /// A field's value. Nearly all events have few fields, among which looking beats hashing.
-    fn field(&self, name: &str) -> Option<&str> {
-        const FEW: usize = 16;
-        let value = match self.data.len() {
-            0..=FEW => self.data.iter().find(|(of, _)| &***of == name)?.1,
-            _ => self.data.get(name)?,
-        };
-        Some(value)
-    }
-
     /// The fields that have the role and are not empty.
     pub(crate) fn values(&self, role: Role) -> impl Iterator<Item = &str> {
         self.info()
             .into_iter()
             .flat_map(move |info| info.fields(role))
-            .filter_map(|field| self.field(field))
+            .filter_map(|field| self.data.get(field))
             .filter(|value| !value.is_empty())
     }
 

@@ -44,7 +44,7 @@ pub(crate) fn reports_failure(event: &Event) -> bool {
 /// name formats are about the local host name.
 pub(crate) fn computer_object_unreadable(event: &Event) -> Option<u32> {
     let format = event.data.get("Format")?;
-    (event.event_id == id::COMPUTER_NAME_UNREADABLE && &**format == "NameFullyQualifiedDN")
+    (event.event_id == id::COMPUTER_NAME_UNREADABLE && format == "NameFullyQualifiedDN")
         .then(|| event.number(Role::Win32))
         .flatten()
         .filter(|error| *error != 0)

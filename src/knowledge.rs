@@ -2,8 +2,7 @@
 //!
 //! `knowledge/events.tsv` names every event of both providers and says what its fields hold: the
 //! providers reuse templates, so a field's name often lies (`Method` of event 1144 is the user
-//! name). `knowledge/codes.tsv` names codes, sorted so that a symbol is found without reading the
-//! whole table.
+//! name). `knowledge/codes.tsv` names codes.
 
 use crate::event::Provider;
 use serde::Deserialize;
@@ -260,27 +259,19 @@ pub fn codes() -> impl Iterator<Item = CodeInfo> {
 
 /// What is known of a code in a space, such as `("winhttp", "12007")`.
 pub fn code_info(space: &str, code: &str) -> Option<CodeInfo> {
-    let mut rows: &'static str = CODES;
-    // Binary search over the bytes of the sorted table: a row is looked at, never the whole table.
-    while !rows.is_empty() {
-        let mut middle = rows.len() / 2;
-        while !rows.is_char_boundary(middle) {
-            middle -= 1;
-        }
-        let (before, after) = rows.split_at(middle);
-        let start = before.rfind('\n').map_or(0, |at| at + 1);
-        let end = after.find('\n').map_or(rows.len(), |at| middle + at);
-        let row = rows.get(start..end)?;
-        let mut columns = row.splitn(3, '\t');
-        let key = (columns.next()?, columns.next().unwrap_or(""));
-        match key.cmp(&(space, code)) {
-            _ if row.starts_with('#') => rows = rows.get(end + 1..)?,
-            std::cmp::Ordering::Less => rows = rows.get(end + 1..)?,
-            std::cmp::Ordering::Greater => rows = rows.get(..start)?,
-            std::cmp::Ordering::Equal => return CodeInfo::from_row(row),
-        }
-    }
-    None
+    // The table's rows by their first two columns, in which it is sorted.
+    static ROWS: LazyLock<Vec<(&str, &str, &str)>> = LazyLock::new(|| {
+        let rows = CODES.lines().filter(|row| !row.starts_with('#'));
+        let keyed = rows.filter_map(|row| {
+            let mut columns = row.splitn(3, '\t');
+            Some((columns.next()?, columns.next()?, row))
+        });
+        keyed.collect()
+    });
+    let rows: &'static [_] = &ROWS;
+    let found = rows.binary_search_by(|(of, known, _)| (*of, *known).cmp(&(space, code)));
+    let (_, _, row) = rows.get(found.ok()?)?;
+    CodeInfo::from_row(row)
 }
 
 /// The published symbol of a code in a space.

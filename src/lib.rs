@@ -45,6 +45,7 @@
 
 pub mod analysis;
 pub mod archive;
+mod binxml;
 mod bundle;
 pub mod chunk;
 pub mod code;
@@ -67,4 +68,5 @@ pub mod state;
 pub mod terminal;
 pub mod token;
 mod triage;
+mod typed;
 pub mod window;

@@ -261,9 +261,8 @@ fn machine_of(shares: Vec<Share>, newest: Option<&str>) -> (Machine, u64) {
     logs.sort_by(|a, b| a.path.cmp(&b.path));
     problems.sort();
     let before = events.len();
-    leave_out_duplicates(&mut events);
-    let duplicates = (before - events.len()) as u64;
     order(&mut events);
+    let duplicates = (before - events.len()) as u64;
 
     let spelled: BTreeSet<&Arc<str>> = events.iter().map(|event| &event.computer).collect();
     let last = events
@@ -288,43 +287,60 @@ fn machine_of(shares: Vec<Share>, newest: Option<&str>) -> (Machine, u64) {
     (machine, duplicates)
 }
 
-/// Events are the same if computer, channel, record ID and time are.
-fn leave_out_duplicates(events: &mut Vec<Event>) {
-    let mut seen = HashSet::new();
-    events.retain(|event| {
-        seen.insert((
-            event.computer.to_lowercase(),
-            Arc::clone(&event.channel),
-            event.record_id,
-            event.time,
-        ))
-    });
-}
-
-/// Puts events in their total order: by time, then channel, then record ID; within one instant on
-/// one thread what lies inside a window comes between its boundaries.
+/// Puts events in their total order, each once: by time, then channel, then record ID; within one
+/// instant on one thread what lies inside a window comes between its boundaries. Events are the
+/// same if computer, channel, record ID and time are: the first of them stays.
 ///
 /// Boundaries are all in the analytic channel, where record IDs tell the order; an operational
 /// event of the same instant has no such number and goes between start and stop.
-fn order(events: &mut [Event]) {
+fn order(events: &mut Vec<Event>) {
+    // A log is in this order already, most of the time. Of the same ones the first stays ahead.
     events.sort_by(by_time_channel_and_record);
-    let mut from = 0;
-    while let Some(first) = events.get(from) {
-        let time = first.time;
-        let rest = events.get_mut(from..).unwrap_or_default();
-        let length = rest.iter().take_while(|event| event.time == time).count();
-        if let Some(instant) = rest.get_mut(..length) {
-            order_instant(instant);
-        }
-        from += length.max(1);
-    }
+    leave_out_duplicates(events);
+    for_each_run(events, |a, b| a.time == b.time, order_instant);
 }
 
 fn by_time_channel_and_record(a: &Event, b: &Event) -> Ordering {
-    (a.time, &a.channel, a.record_id)
-        .cmp(&(b.time, &b.channel, b.record_id))
-        // Only events of a machine with several names get here.
-        .then_with(|| (&a.computer, a.event_id).cmp(&(&b.computer, b.event_id)))
+    (a.time, &a.channel, a.record_id).cmp(&(b.time, &b.channel, b.record_id))
+}
+
+fn leave_out_duplicates(events: &mut Vec<Event>) {
+    let is_same = |a: &Event, b: &Event| by_time_channel_and_record(a, b).is_eq();
+    if !events
+        .windows(2)
+        .any(|pair| matches!(pair, [a, b] if is_same(a, b)))
+    {
+        return;
+    }
+    let mut computers: HashSet<String> = HashSet::new();
+    let mut before: Option<(DateTime<Utc>, Arc<str>, u64)> = None;
+    events.retain(|event| {
+        let place = (event.time, &event.channel, event.record_id);
+        let again = before
+            .as_ref()
+            .is_some_and(|(time, channel, record)| (*time, channel, *record) == place);
+        if !again {
+            computers.clear();
+            before = Some((event.time, Arc::clone(&event.channel), event.record_id));
+        }
+        computers.insert(event.computer.to_lowercase())
+    });
+    // What is left of one place is a machine's with several names.
+    let by_name = |a: &Event, b: &Event| (&a.computer, a.event_id).cmp(&(&b.computer, b.event_id));
+    for_each_run(events, is_same, |run| run.sort_by(by_name));
+}
+
+/// Hands on each run of events that belong together.
+fn for_each_run(
+    events: &mut [Event],
+    together: impl Fn(&Event, &Event) -> bool,
+    mut with: impl FnMut(&mut [Event]),
+) {
+    for run in events.chunk_by_mut(together) {
+        if run.len() > 1 {
+            with(run);
+        }
+    }
 }
 
 fn order_instant(instant: &mut [Event]) {

@@ -30,9 +30,9 @@ fn main() -> ExitCode {
     let done = std::panic::catch_unwind(|| match cli.command {
         Some(Command::Schema { lines, output }) => schema(lines, output.as_deref()),
         Some(Command::Explain(arguments)) => explain_codes(&arguments),
-        Some(Command::Analyze(arguments)) => analyze(&arguments),
-        Some(Command::Timeline(arguments)) => timeline(&arguments),
-        None => analyze(&cli.analyze),
+        Some(Command::Analyze(arguments)) => in_threads(&arguments.logs, || analyze(&arguments)),
+        Some(Command::Timeline(arguments)) => in_threads(&arguments.logs, || timeline(&arguments)),
+        None => in_threads(&cli.analyze.logs, || analyze(&cli.analyze)),
     });
     match done {
         Ok(Ok(status)) => status,
@@ -161,11 +161,23 @@ fn narrow(logs: &Logs) -> Option<report::Narrow> {
     })
 }
 
+/// Does all of the work on as many threads as were asked for.
+fn in_threads(
+    logs: &Logs,
+    work: impl FnOnce() -> Result<ExitCode, String> + Send,
+) -> Result<ExitCode, String> {
+    scan::in_threads(options(logs), work).map_err(|error| error.to_string())?
+}
+
+fn options(logs: &Logs) -> scan::Options {
+    let threads = logs.threads.map_or(0, usize::from);
+    scan::Options::default().threads(threads)
+}
+
 /// The logs of the machines that are asked for.
 fn read(logs: &Logs) -> Result<scan::Scan, String> {
     let paths = paths::paths(logs)?;
-    let options = scan::Options::default()
-        .threads(logs.threads.map_or(0, usize::from))
+    let options = options(logs)
         .limits(logs.limits.get())
         .separate_bundles(logs.separate_bundles);
     let started = Instant::now();
@@ -179,9 +191,6 @@ fn read(logs: &Logs) -> Result<scan::Scan, String> {
     if !logs.machine.is_empty() {
         report::machines(&mut scan, &logs.machine).map_err(|error| error.to_string())?;
     }
-    // What comes after the scan runs on the same number of threads.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads);
-    pool.build_global().map_err(|error| error.to_string())?;
     Ok(scan)
 }
 

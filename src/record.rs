@@ -1,9 +1,10 @@
-//! The records of a chunk, decoded by the evtx crate, as [`Event`]s.
+//! The records of a chunk as [`Event`]s: straight from their typed values where those have the
+//! usual shape, else out of the XML that the evtx crate makes of them.
 
 use crate::chunk::{RECORD_HEADER_SIZE, RECORD_MAGIC, SMALLEST_RECORD, Span};
-use crate::event::{Data, Event, Level, Provider, guid};
-use crate::knowledge::{Role, event_info};
-use crate::secret;
+use crate::event::{Data, Event, FieldNames, Level, Provider, Values, guid};
+use crate::knowledge::event_info;
+use crate::typed::{self, Templates};
 use chrono::{DateTime, Utc};
 use evtx::{EvtxChunk, EvtxChunkHeader, ParserSettings};
 use quick_xml::events::{BytesStart, Event as Xml};
@@ -34,37 +35,139 @@ pub struct Undecodable {
     pub detail: String,
 }
 
-/// One `Arc` for each of the few names that all events of a log share.
+/// What the records of a log have in common: one `Arc` for each of the few names that all its
+/// events share, and its templates.
 #[derive(Debug, Default)]
-pub struct Names(HashSet<Arc<str>>);
+pub struct Names {
+    pub(crate) strings: HashSet<Arc<str>>,
+    pub(crate) templates: Templates,
+}
 
 impl Names {
     fn get(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(name) {
-            return Arc::clone(known);
-        }
-        let new: Arc<str> = name.into();
-        self.0.insert(Arc::clone(&new));
-        new
+        intern(&mut self.strings, name)
     }
 }
 
-/// Decodes these records of the chunk and keeps those of the selected providers. `slot` is
-/// changed: everything else in it is covered up, so that the evtx crate walks these records only.
+pub(crate) fn intern(strings: &mut HashSet<Arc<str>>, text: &str) -> Arc<str> {
+    if let Some(known) = strings.get(text) {
+        return Arc::clone(known);
+    }
+    let new: Arc<str> = text.into();
+    strings.insert(Arc::clone(&new));
+    new
+}
+
+/// The names of an event's fields: one that stands twice gets `#2`, `#3`, …
+pub(crate) fn unique_names(names: Vec<Arc<str>>) -> FieldNames {
+    let mut known: HashSet<Arc<str>> = HashSet::new();
+    let mut counts: HashMap<Arc<str>, usize> = HashMap::new();
+    let unique = names.into_iter().map(|name| {
+        let mut key = Arc::clone(&name);
+        while known.contains(&key) {
+            let count = counts.entry(Arc::clone(&name)).or_insert(1);
+            *count += 1;
+            // Not interned: a hostile log has any number of them.
+            key = format!("{name}#{count}").into();
+        }
+        known.insert(Arc::clone(&key));
+        key
+    });
+    FieldNames(unique.collect())
+}
+
+/// Decodes these records of the chunk and keeps those of the selected providers. `slot` may be
+/// changed: where the evtx crate is asked, everything else in it is covered up, so that the crate
+/// walks these records only.
 pub fn decode(
     slot: &mut [u8],
     records: &[Span],
     names: &mut Names,
 ) -> (Vec<Decoded>, Vec<Undecodable>) {
+    let mut values = Values::default();
+    let mut reader = typed::Reader::new(slot, names);
+    let events = records
+        .iter()
+        .map(|record| reader.event(record, &mut values));
+    let mut events: Vec<Option<Event>> = events.collect();
+    let rest = records
+        .iter()
+        .zip(&events)
+        .filter(|(_, event)| event.is_none());
+    let rest: Vec<Span> = rest.map(|(record, _)| *record).collect();
+    let mut failed = Vec::new();
+    if !rest.is_empty() {
+        let mut found = through_xml(slot, records, &rest, names, &mut values);
+        for (record, event) in records.iter().zip(&mut events) {
+            if event.is_some() {
+                continue;
+            }
+            match found.remove(&record.start) {
+                Some(Ok(read)) => *event = read,
+                Some(Err(detail)) => failed.push(unreached(record, Some(detail))),
+                None => failed.push(unreached(record, None)),
+            }
+        }
+    }
+    (finish(records, events, values), failed)
+}
+
+/// The same out of the evtx crate's XML alone: what [`decode`] falls back to, and has to agree with.
+pub fn decode_through_xml(
+    slot: &mut [u8],
+    records: &[Span],
+    names: &mut Names,
+) -> (Vec<Decoded>, Vec<Undecodable>) {
+    let mut values = Values::default();
+    let mut found = through_xml(slot, records, records, names, &mut values);
+    let mut failed = Vec::new();
+    let events = records
+        .iter()
+        .map(|record| match found.remove(&record.start) {
+            Some(Ok(event)) => event,
+            Some(Err(detail)) => {
+                failed.push(unreached(record, Some(detail)));
+                None
+            }
+            None => {
+                failed.push(unreached(record, None));
+                None
+            }
+        });
+    let events = events.collect();
+    (finish(records, events, values), failed)
+}
+
+/// The events with their values.
+fn finish(records: &[Span], events: Vec<Option<Event>>, values: Values) -> Vec<Decoded> {
+    let values = Arc::new(values);
+    let decoded = records.iter().zip(events).filter_map(|(record, event)| {
+        let mut event = event?;
+        event.data.found_in(&values);
+        Some(Decoded {
+            event,
+            number: record.number,
+        })
+    });
+    decoded.collect()
+}
+
+/// What the evtx crate makes of some of these records, by their offset.
+fn through_xml(
+    slot: &mut [u8],
+    records: &[Span],
+    asked: &[Span],
+    names: &mut Names,
+    values: &mut Values,
+) -> HashMap<usize, Result<Option<Event>, String>> {
     let untouched = slot.to_vec();
     let Some(mut header) = cover(slot, records) else {
-        let failed = records.iter().map(|record| unreached(record, None));
-        return (Vec::new(), failed.collect());
+        return HashMap::new();
     };
-    let mut found = parse(slot, &header, records, names);
+    let mut found = parse(slot, &header, asked, names, values);
     // A record whose values or template run over what was covered may come out as another
     // provider's, or not at all. No sound one does: those are asked again in the untouched chunk.
-    let doubtful: Vec<Span> = records
+    let doubtful: Vec<Span> = asked
         .iter()
         .filter(|record| !matches!(found.get(&record.start), Some(Ok(Some(_)))))
         .copied()
@@ -79,23 +182,10 @@ pub fn decode(
         let absent = |id: &u64| memchr::memmem::find(&untouched, &id.to_le_bytes()).is_none();
         let stop = (0..=u64::MAX).rev().find(absent);
         header.last_event_record_id = stop.unwrap_or(u64::MAX);
-        let again = parse(&untouched, &header, &doubtful, names);
+        let again = parse(&untouched, &header, &doubtful, names, values);
         found.extend(again.into_iter().filter(|(_, result)| result.is_ok()));
     }
-    let mut events = Vec::new();
-    let mut failed = Vec::new();
-    for record in records {
-        match found.remove(&record.start) {
-            Some(Ok(Some(event))) => events.push(Decoded {
-                event,
-                number: record.number,
-            }),
-            Some(Ok(None)) => {}
-            Some(Err(detail)) => failed.push(unreached(record, Some(detail))),
-            None => failed.push(unreached(record, None)),
-        }
-    }
-    (events, failed)
+    found
 }
 
 fn unreached(record: &Span, detail: Option<String>) -> Undecodable {
@@ -111,6 +201,7 @@ fn parse(
     header: &EvtxChunkHeader,
     records: &[Span],
     names: &mut Names,
+    values: &mut Values,
 ) -> HashMap<usize, Result<Option<Event>, String>> {
     let mut found = HashMap::new();
     let mut errors: HashMap<u64, String> = HashMap::new();
@@ -138,7 +229,7 @@ fn parse(
                 }
                 let event = match record.into_xml() {
                     Err(error) => Err(describe(&error)),
-                    Ok(xml) => event_from_xml(&xml.data, names),
+                    Ok(xml) => event_from_xml(&xml.data, names, values),
                 };
                 found.insert(start, event);
             }
@@ -231,7 +322,11 @@ impl Section {
 }
 
 /// An event out of a record's XML; nothing if another provider wrote it.
-fn event_from_xml(xml: &str, names: &mut Names) -> Result<Option<Event>, String> {
+fn event_from_xml(
+    xml: &str,
+    names: &mut Names,
+    values: &mut Values,
+) -> Result<Option<Event>, String> {
     let mut fields = Fields::default();
     let mut reader = quick_xml::Reader::from_str(xml);
     let mut depth = 0_usize;
@@ -293,7 +388,7 @@ fn event_from_xml(xml: &str, names: &mut Names) -> Result<Option<Event>, String>
     let Some(provider) = fields.provider.filter(|_| fields.done) else {
         return Err("the record is no event: it has no System part".to_owned());
     };
-    fields.into_event(provider, data, names).map(Some)
+    fields.into_event(provider, data, names, values).map(Some)
 }
 
 /// A value's name: `<Data Name="…">`, else the element's own.
@@ -454,6 +549,7 @@ impl Fields {
         provider: Provider,
         fields: Vec<(Arc<str>, String)>,
         names: &mut Names,
+        values: &mut Values,
     ) -> Result<Event, String> {
         let mut event = Event {
             time: self.time.ok_or("the record has no readable time")?,
@@ -472,39 +568,21 @@ impl Fields {
             thread_id: self.thread_id,
             activity_id: self.activity_id,
             user_sid: self.user_sid.map(|sid| names.get(&sid)),
-            data: Data::with_capacity(fields.len()),
+            data: Data::default(),
             info: None,
         };
         event.info = event_info(provider, event.event_id);
-        let mut counts: HashMap<Arc<str>, usize> = HashMap::new();
-        for (name, value) in fields {
-            let mut key = Arc::clone(&name);
-            while event.data.contains_key(&key) {
-                let count = counts.entry(Arc::clone(&name)).or_insert(1);
-                *count += 1;
-                // Not interned: a hostile log has any number of them.
-                key = format!("{name}#{count}").into();
-            }
-            event.data.insert(key, value.into());
+        let (field_names, texts): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
+        let field_names = unique_names(field_names);
+        let first = values.next();
+        for (name, value) in field_names.0.iter().zip(texts) {
+            let text = values.text();
+            let start = text.len();
+            text.push_str(&value);
+            typed::mask_from(text, start, name, event.info);
+            values.end_value();
         }
-        mask_secrets(&mut event);
+        event.data = Data::new(Arc::new(field_names), first);
         Ok(event)
-    }
-}
-
-fn mask_secrets(event: &mut Event) {
-    for field in event
-        .info()
-        .into_iter()
-        .flat_map(|info| info.fields(Role::Secret))
-    {
-        if let Some(value) = event.data.get_mut(field).filter(|value| !value.is_empty()) {
-            *value = secret::MASK.into();
-        }
-    }
-    for value in event.data.values_mut() {
-        if let Cow::Owned(masked) = secret::mask(value) {
-            *value = masked.into();
-        }
     }
 }

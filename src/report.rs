@@ -774,7 +774,7 @@ pub struct EventReport<'a> {
 }
 
 fn data<S: Serializer>(data: &Data, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(data.iter().map(|(name, value)| (&**name, &**value)))
+    serializer.collect_map(data.iter())
 }
 
 /// What could not be read.
@@ -798,22 +798,56 @@ pub struct ProblemReport<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub DateTime<Utc>);
 
+impl Time {
+    /// `YYYY-MM-DDThh:mm:ss.fffffffZ`; nothing of a year with more than four digits.
+    fn digits(self) -> Option<[u8; 28]> {
+        let mut text = *b"0000-00-00T00:00:00.0000000Z";
+        // A leap second shows as nanoseconds beyond the second.
+        let time = self.0.naive_utc();
+        let ticks = time.nanosecond() % 1_000_000_000 / 100;
+        for (number, place) in [
+            (u32::try_from(time.year()).ok()?, 0..4),
+            (time.month(), 5..7),
+            (time.day(), 8..10),
+            (time.hour(), 11..13),
+            (time.minute(), 14..16),
+            (time.second(), 17..19),
+            (ticks, 20..27),
+        ] {
+            let mut rest = number;
+            for digit in text.get_mut(place)?.iter_mut().rev() {
+                *digit = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+            (rest == 0).then_some(())?;
+        }
+        Some(text)
+    }
+}
+
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A leap second shows as nanoseconds beyond the second.
-        let ticks = self.0.nanosecond() % 1_000_000_000 / 100;
-        let (year, month, day) = (self.0.year(), self.0.month(), self.0.day());
-        let (hour, minute, second) = (self.0.hour(), self.0.minute(), self.0.second());
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ticks:07}Z"
-        )
+        match &self.digits() {
+            Some(digits) => f.write_str(str::from_utf8(digits).map_err(|_| fmt::Error)?),
+            None => {
+                let ticks = self.0.nanosecond() % 1_000_000_000 / 100;
+                let (year, month, day) = (self.0.year(), self.0.month(), self.0.day());
+                let (hour, minute, second) = (self.0.hour(), self.0.minute(), self.0.second());
+                write!(
+                    f,
+                    "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ticks:07}Z"
+                )
+            }
+        }
     }
 }
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self.digits().as_ref().map(|digits| str::from_utf8(digits)) {
+            Some(Ok(digits)) => serializer.serialize_str(digits),
+            _ => serializer.collect_str(self),
+        }
     }
 }
 

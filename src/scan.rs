@@ -225,6 +225,19 @@ pub fn scan_watched(
     options: Options,
     progress: &Progress,
 ) -> Result<Scan, Error> {
+    in_threads(options, || scan_in_pool(paths, options, progress))?
+}
+
+/// Does work on as many threads as these options say: those of [`scan`], and those that work out
+/// each window of a machine and write it. Within such work the threads are the same.
+///
+/// # Errors
+///
+/// If the threads cannot be started.
+pub fn in_threads<T: Send>(options: Options, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    if rayon::current_thread_index().is_some() {
+        return Ok(work());
+    }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.threads)
         .build()
@@ -232,7 +245,7 @@ pub fn scan_watched(
             threads: options.threads,
             detail: error.to_string(),
         })?;
-    pool.install(|| scan_in_pool(paths, options, progress))
+    Ok(pool.install(work))
 }
 
 fn scan_in_pool(paths: &[PathBuf], options: Options, progress: &Progress) -> Result<Scan, Error> {

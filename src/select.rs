@@ -9,40 +9,12 @@
 //! provider is left out. Whatever does not have the usual shape is decoded and then asked: bare
 //! elements, names in several parts, values whose sizes do not fit their types.
 
-use crate::chunk::{RECORD_HEADER_SIZE, Span, u16_at, u32_at};
+use crate::binxml::{
+    DEFINITION_HEADER_SIZE, FIXED_SIZE, FREE, NO_DEPENDENCY, ODD, Tokens, token, value,
+};
+use crate::chunk::{RECORD_HEADER_SIZE, Span, u32_at};
 use crate::event::Provider;
 use std::sync::LazyLock;
-
-/// Next offset, GUID and size before a template's body.
-const DEFINITION_HEADER_SIZE: usize = 24;
-/// Next offset and hash before a name's length and characters.
-const NAME_LINK_SIZE: usize = 6;
-
-/// The value that an element depends on which is there whatever the values.
-const NO_DEPENDENCY: u16 = 0xffff;
-
-/// BinXML tokens. Those with [`MORE`] set are followed by further ones of their kind.
-mod token {
-    pub(super) const OPEN_START: u8 = 0x01;
-    pub(super) const CLOSE_START: u8 = 0x02;
-    pub(super) const CLOSE_EMPTY: u8 = 0x03;
-    pub(super) const CLOSE_ELEMENT: u8 = 0x04;
-    pub(super) const VALUE: u8 = 0x05;
-    pub(super) const ATTRIBUTE: u8 = 0x06;
-    pub(super) const TEMPLATE_INSTANCE: u8 = 0x0c;
-    pub(super) const SUBSTITUTION: u8 = 0x0d;
-    pub(super) const OPTIONAL_SUBSTITUTION: u8 = 0x0e;
-    pub(super) const FRAGMENT_HEADER: u8 = 0x0f;
-    pub(super) const MORE: u8 = 0x40;
-}
-
-/// BinXML value types.
-mod value {
-    pub(super) const UNICODE: u8 = 0x01;
-    pub(super) const ANSI: u8 = 0x02;
-    pub(super) const SID: u8 = 0x13;
-    pub(super) const BIN_XML: u8 = 0x21;
-}
 
 /// The names of the providers whose records are wanted.
 #[derive(Clone, Debug)]
@@ -293,38 +265,10 @@ fn skip(chunk: &[u8], descriptors: &[u8], values: usize) -> Option<(usize, Optio
     Some((skip, sid))
 }
 
-/// The size of a type's value does not depend on the type.
-const FREE: u8 = 0xff;
-/// Not looked at here.
-const ODD: u8 = 0xfe;
-
-/// Sizes of values by their type: null and texts have any, arrays and the rarer types are not
-/// looked at.
-#[rustfmt::skip]
-const FIXED_SIZE: [u8; 0x22] = [
-    // null, UTF-16, ANSI, 8 to 64 bits signed and unsigned
-    FREE, FREE, FREE, 1, 1, 2, 2, 4, 4, 8, 8,
-    // float, double, Boolean, binary, GUID, pointer, FILETIME, SYSTEMTIME, SID, hex 32 and 64
-    4, 8, 4, FREE, 16, ODD, 8, 16, ODD, 4, 8,
-    ODD, ODD, ODD, ODD, ODD, ODD, ODD, ODD, ODD, ODD, ODD,
-    // BinXML
-    FREE,
-];
-
 /// Where a template names the provider: in the attribute `Name` of `Event/System/Provider`. Nothing
 /// if anything about it is unusual, so that the values could make another document of it.
 fn template_at(chunk: &[u8], offset: usize, names: &Names) -> Option<Template> {
-    let size = u32_at(chunk, offset.checked_add(DEFINITION_HEADER_SIZE - 4)?)? as usize;
-    let start = offset + DEFINITION_HEADER_SIZE;
-    let mut tokens = Tokens {
-        chunk,
-        at: start,
-        end: start.checked_add(size)?.min(chunk.len()),
-        values: 0,
-    };
-    if tokens.peek()? == token::FRAGMENT_HEADER {
-        tokens.at += 4;
-    }
+    let mut tokens = Tokens::of_template(chunk, offset)?;
     // <Event xmlns="…"><System>. Where a value that Event depends on is null there is no event at
     // all; System must be there, or what a value holds could stand in for it.
     tokens.open("Event")?;
@@ -345,103 +289,7 @@ fn template_at(chunk: &[u8], offset: usize, names: &Names) -> Option<Template> {
     })
 }
 
-/// A cursor over the tokens of a template's body.
-struct Tokens<'a> {
-    chunk: &'a [u8],
-    at: usize,
-    end: usize,
-    /// The values seen go up to this one, not including it.
-    values: u16,
-}
-
 impl Tokens<'_> {
-    fn peek(&self) -> Option<u8> {
-        (self.at < self.end)
-            .then(|| self.chunk.get(self.at).copied())
-            .flatten()
-    }
-
-    /// The next token without its flag.
-    fn next(&mut self) -> Option<u8> {
-        let token = self.peek()?;
-        self.at += 1;
-        Some(token & !token::MORE)
-    }
-
-    /// An element's start; returns whether it has this name, and the value that the element
-    /// depends on.
-    fn open(&mut self, name: &str) -> Option<(bool, u16)> {
-        let has_attributes = self.peek()? & token::MORE != 0;
-        if self.next()? != token::OPEN_START {
-            return None;
-        }
-        let dependency = u16_at(self.chunk, self.at)?;
-        // The dependency and the element's size.
-        self.at += 6;
-        let is_named = self.name(name)?;
-        if has_attributes {
-            self.at += 4;
-        }
-        Some((is_named, dependency))
-    }
-
-    /// Reads a reference to a name and says whether it is the one asked for; nothing if it is no
-    /// plain word. The evtx crate ends names at a NUL and writes them into the XML as they stand,
-    /// so that other ones could hold elements.
-    fn name(&mut self, name: &str) -> Option<bool> {
-        let offset = u32_at(self.chunk, self.at)? as usize;
-        self.at += 4;
-        let length = usize::from(u16_at(self.chunk, offset.checked_add(NAME_LINK_SIZE)?)?);
-        let start = offset + NAME_LINK_SIZE + 2;
-        let characters = self.chunk.get(start..start + length * 2)?;
-        if offset == self.at {
-            // The name stands here, with a NUL behind it.
-            self.at = start + length * 2 + 2;
-        }
-        let units = characters.chunks_exact(2).map(|unit| match unit {
-            [low, high] => u16::from_le_bytes([*low, *high]),
-            _ => 0,
-        });
-        let is_plain = |unit| u8::try_from(unit).is_ok_and(|c| c.is_ascii_alphanumeric());
-        let plain = length > 0 && units.clone().all(is_plain);
-        plain.then(|| name.encode_utf16().eq(units))
-    }
-
-    /// Attributes with literal values only, up to the end of an element's start.
-    fn literal_attributes(&mut self) -> Option<()> {
-        loop {
-            match self.next()? {
-                token::ATTRIBUTE => {
-                    self.name("")?;
-                }
-                token::VALUE => {
-                    self.literal()?;
-                }
-                token::CLOSE_START => return Some(()),
-                _ => return None,
-            }
-        }
-    }
-
-    /// A literal text.
-    fn literal(&mut self) -> Option<&[u8]> {
-        if self.chunk.get(self.at) != Some(&value::UNICODE) {
-            return None;
-        }
-        let length = usize::from(u16_at(self.chunk, self.at + 1)?);
-        let start = self.at + 3;
-        self.at = start + length * 2;
-        self.chunk.get(start..self.at)
-    }
-
-    /// The value that is put in here.
-    fn substitution(&mut self) -> Option<u16> {
-        let value = u16_at(self.chunk, self.at)?;
-        self.at += 3;
-        self.values = self.values.max(value.checked_add(1)?);
-        Some(value)
-    }
-
     /// The attributes of the Provider element, up to its end.
     fn provider_name(&mut self, names: &Names) -> Option<Named> {
         let mut named = None;

@@ -11,6 +11,7 @@ use crate::knowledge::Role;
 use crate::machine::Boundary;
 use crate::token::correlation_ids_in;
 use chrono::{DateTime, TimeDelta, Utc};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
@@ -19,6 +20,10 @@ const LONGEST: TimeDelta = TimeDelta::minutes(15);
 
 /// Events of one thread without any ID belong together if less than this lies between them.
 const MOMENT: TimeDelta = TimeDelta::seconds(2);
+
+/// The windows that a thread works out at a time: each by itself, so that their number decides
+/// nothing.
+pub(crate) const SHARE: usize = 64;
 
 /// What the plug-in was asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -837,8 +842,9 @@ fn finish(events: &[Event], drafts: Vec<Draft>, threads: &Threads, places: &[Pla
         }
     }
     let mut windows: Vec<Window> = drafts
-        .into_iter()
-        .zip(members.into_iter().zip(related))
+        .into_par_iter()
+        .zip(members.into_par_iter().zip(related))
+        .with_min_len(SHARE)
         .filter_map(|(draft, (members, related))| {
             window(events, &failures, draft, members, related)
         })

@@ -209,8 +209,36 @@ fn check_log(log: &[u8], place: &str) -> (Vec<Counts>, usize) {
             assert_same(expected, event, &place);
         }
         events += decoded.len();
+        assert_eq!(checked.agree(), Ok(decoded.len()), "{place}");
+        for name in OTHERS.into_iter().flatten() {
+            if let Some(slot) = disguised(slot, name)
+                && let Some(checked) = Checked::new(&slot)
+                && let Err(problem) = checked.agree()
+            {
+                panic!("{place} as of {name}: {problem}");
+            }
+        }
     }
     (counts, events)
+}
+
+/// A chunk with the records of another provider under the name of ours, so that both ways of
+/// decoding are tried on values of every kind. Nothing if there are none, or the name is too short.
+fn disguised(slot: &[u8], name: &str) -> Option<Vec<u8>> {
+    let utf16 =
+        |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    let (name, mut ours) = (utf16(name), utf16(hidden::OURS));
+    let places: Vec<usize> = memchr::memmem::find_iter(slot, &name).collect();
+    if places.is_empty() || ours.len() > name.len() {
+        return None;
+    }
+    // A text ends at its first NUL.
+    ours.resize(name.len(), 0);
+    let mut slot = slot.to_vec();
+    for place in places {
+        slot[place..place + ours.len()].copy_from_slice(&ours);
+    }
+    Some(slot)
 }
 
 fn check_folder(folder: &Path) -> (Vec<Counts>, usize) {
@@ -293,6 +321,37 @@ fn record(provider: (&str, &str), number: u64, shape: Shape) -> Record {
         ],
         shape,
     }
+}
+
+/// Without a chunk's header the evtx crate reads nothing: what is decoded all the same was decoded
+/// from its values.
+#[test]
+fn records_of_the_usual_shape_need_no_xml() {
+    let shapes = [Shape::Template, Shape::LiteralProvider]
+        .into_iter()
+        .cycle();
+    let records: Vec<Record> = (1..=12)
+        .zip(shapes)
+        .map(|(number, shape)| {
+            let mut record = record(AAD, number, shape);
+            record
+                .data
+                .retain(|(_, value)| !matches!(value, Value::Ansi(_)));
+            record
+        })
+        .collect();
+    let log = write_log(&records).unwrap();
+    let slot = chunks(&log).next().unwrap();
+    let spans = Checked::new(slot).unwrap().records;
+    let mut slot = slot.to_vec();
+    slot[..8].fill(0);
+    let mut names = record::Names::default();
+    let (events, failed) = record::decode(&mut slot, &spans, &mut names);
+    assert_eq!((events.len(), failed.len()), (records.len(), 0));
+    assert_eq!(events[1].event.data.get("Text"), Some("a <b> & \"c\" 2"));
+    assert_eq!(events[1].event.data.get("Pointer"), Some("0x10"));
+    let (events, failed) = record::decode_through_xml(&mut slot, &spans, &mut names);
+    assert_eq!((events.len(), failed.len()), (0, records.len()));
 }
 
 const AAD: (&str, &str) = (hidden::OURS, "{4de9bc9c-b27a-43c9-8994-0915f1a5e24f}");

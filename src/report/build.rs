@@ -14,7 +14,7 @@ use crate::scan::Scan;
 use crate::state::{self, User};
 use crate::token::TokenRequest;
 use crate::triage;
-use crate::window::{Edge, Outcome, Via, Window};
+use crate::window::{Edge, Outcome, SHARE, Via, Window};
 
 impl<'a> Report<'a> {
     /// The report on a scan and the [`analyze`](crate::analysis::analyze)d events of its machines, in the
@@ -118,7 +118,7 @@ pub(super) fn machine_report<'a>(
     analysis: &'a Analysis,
     all_events: bool,
 ) -> MachineReport<'a> {
-    let windows = analysis.windows.iter().enumerate();
+    let windows = analysis.windows.par_iter().with_min_len(SHARE).enumerate();
     let ids = |role| state::ids(&machine.events, role).collect();
     let ids = Ids {
         device: ids(Role::DeviceId),

@@ -360,6 +360,37 @@ impl<'a> Checked<'a> {
         Ok(events)
     }
 
+    /// Holds what is decoded straight from the values against what comes out of the evtx crate's
+    /// XML. Returns the number of events.
+    pub fn agree(&self) -> Result<usize, String> {
+        let selected = select::wanted(self.read, &self.records, select::Names::ours());
+        let decode = |records: &[Span], through_xml: bool| {
+            let (mut slot, mut names) = (self.read.to_vec(), record::Names::default());
+            let (events, failed) = match through_xml {
+                true => record::decode_through_xml(&mut slot, records, &mut names),
+                false => record::decode(&mut slot, records, &mut names),
+            };
+            (events.len(), format!("{events:#?} {failed:#?}"))
+        };
+        let (events, found) = decode(&selected, false);
+        if found == decode(&selected, true).1 {
+            return Ok(events);
+        }
+        for record in &selected {
+            // What reads on into other records reads something else where they are covered.
+            let alone = std::slice::from_ref(record);
+            let xml = self.covered(alone).remove(&record.start);
+            if xml.is_none() || xml.as_ref() != self.full.get(&record.start).map(|full| &full.xml) {
+                continue;
+            }
+            let ((_, found), (_, expected)) = (decode(alone, false), decode(alone, true));
+            if found != expected {
+                return Err(format!("{record:?}: {found} for {expected}"));
+            }
+        }
+        Ok(events)
+    }
+
     /// The untouched chunk.
     pub fn bytes(&self) -> &'a [u8] {
         self.chunk

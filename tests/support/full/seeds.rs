@@ -104,7 +104,7 @@ pub fn chunk_of(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Nothing that a full parse calls ours, or another provider's that is asked for, is left out, and
-/// each selected record is accounted for.
+/// each selected record is accounted for and comes to the same whichever way it is decoded.
 pub fn check(chunk: &[u8]) -> Result<Counts, String> {
     let Some(checked) = Checked::new(chunk) else {
         return Ok(Counts::default());
@@ -115,5 +115,6 @@ pub fn check(chunk: &[u8]) -> Result<Counts, String> {
     };
     checked.check(&kernel)?;
     checked.decode()?;
+    checked.agree()?;
     checked.check(&OURS)
 }
