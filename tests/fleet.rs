@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use support::fleet::{expected, fleet, name};
@@ -49,26 +50,80 @@ fn printed(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(prtrace(folder, arguments).stdout).unwrap()
 }
 
-#[test]
-fn the_groups_of_a_fleet_are_those_that_its_table_counts() {
-    let folder = crafted();
-    let report = json_report(folder.path());
-    let groups = report["groups"].as_array().unwrap();
+/// The groups of a report: signature, machines, how many of them still fail.
+type Groups = Vec<(String, Vec<String>, u64)>;
+
+fn groups_of(report: &Value) -> Groups {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let found: Vec<(String, Vec<String>, u64)> = groups
-        .iter()
+    let groups = report["groups"].as_array().unwrap().iter();
+    groups
         .map(|group| {
             let machines = group["machines"].as_array().unwrap();
             let machines = machines.iter().map(text).collect();
             let failing = group["failing"].as_u64().unwrap();
             (text(&group["signature"]), machines, failing)
         })
-        .collect();
-    let expected: Vec<(String, Vec<String>, u64)> = expected(MACHINES)
+        .collect()
+}
+
+fn groups_expected(machines: usize) -> Groups {
+    expected(machines)
         .into_iter()
         .map(|(signature, machines, failing)| (signature.to_owned(), machines, failing as u64))
-        .collect();
-    assert_eq!(found, expected);
+        .collect()
+}
+
+/// Two thousand zips as they are handed in, and one zip of them.
+#[test]
+fn two_thousand_bundles_come_to_their_eight_causes() {
+    const BUNDLES: usize = 2000;
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("bundles")).unwrap();
+    let mut all = zip::ZipWriter::new(fs::File::create(folder.path().join("all.zip")).unwrap());
+    let options = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Deflated)
+        .compression_level(Some(1));
+    for (name, logs) in fleet(BUNDLES) {
+        let mut bundle = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (log, bytes) in logs {
+            bundle
+                .start_file(format!("authlogs/{log}"), options)
+                .unwrap();
+            bundle.write_all(&bytes).unwrap();
+        }
+        let bundle = bundle.finish().unwrap().into_inner();
+        let name = format!("bundles/{name}.zip");
+        fs::write(folder.path().join(&name), &bundle).unwrap();
+        all.start_file(name, options).unwrap();
+        all.write_all(&bundle).unwrap();
+    }
+    all.finish().unwrap();
+    for path in ["bundles", "all.zip"] {
+        let lines = printed(folder.path(), &["--format", "jsonl", path]);
+        assert_eq!(lines.lines().count(), BUNDLES + 1, "{path}");
+        let summary: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        assert_eq!(summary["totals"]["machines"], BUNDLES);
+        assert_eq!(summary["totals"]["problems"], 0);
+        let groups = groups_of(&summary);
+        assert!(groups == groups_expected(BUNDLES), "{path}");
+        // By hand: a hundred times twenty machines. The ninth group recovered.
+        let counts = groups.iter().map(|(_, machines, _)| machines.len());
+        let counts: Vec<usize> = counts.collect();
+        assert_eq!(counts, [400, 300, 200, 200, 100, 100, 100, 100, 100]);
+        assert_eq!(
+            groups.iter().filter(|(.., failing)| *failing > 0).count(),
+            8
+        );
+    }
+}
+
+#[test]
+fn the_groups_of_a_fleet_are_those_that_its_table_counts() {
+    let folder = crafted();
+    let report = json_report(folder.path());
+    let groups = report["groups"].as_array().unwrap();
+    let found = groups_of(&report);
+    assert_eq!(found, groups_expected(MACHINES));
     // By hand: 45 machines are two twenties and the first five, which are four without a service
     // connection point and one rejected device.
     let counts: Vec<usize> = found
