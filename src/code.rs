@@ -5,7 +5,9 @@
 //! faults are text; [`server_codes`] and [`fault_text`] take them out of what the server said.
 
 use crate::knowledge::{self, CodeInfo};
+use memchr::memmem::Finder;
 use std::fmt;
+use std::sync::LazyLock;
 
 /// One 32-bit Windows code: an NTSTATUS, an HRESULT or a Win32 number in either's clothing.
 ///
@@ -271,9 +273,13 @@ impl fmt::Display for Code {
 /// assert_eq!(server_codes(text), ["AADSTS70002", "AADSTS50126"]);
 /// ```
 pub fn server_codes(text: &str) -> Vec<String> {
+    /// Made once: nearly every text is searched for all of them.
+    static MARKERS: LazyLock<[Finder<'static>; 4]> =
+        LazyLock::new(|| ["AADSTS", "MSIS", "\"error_codes\":", "error?code="].map(Finder::new));
+    let [aadsts, msis, error_codes, error_code] = &*MARKERS;
     let mut found: Vec<(usize, String)> = Vec::new();
-    for (prefix, lengths) in [("AADSTS", 5..=7), ("MSIS", 4..=5)] {
-        for (at, _) in text.match_indices(prefix) {
+    for (prefix, finder, lengths) in [("AADSTS", aadsts, 5..=7), ("MSIS", msis, 4..=5)] {
+        for at in finder.find_iter(text.as_bytes()) {
             let inside_word = text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
             let digits = leading_digits(&text[at + prefix.len()..]);
             if !inside_word && lengths.contains(&digits.len()) {
@@ -281,9 +287,9 @@ pub fn server_codes(text: &str) -> Vec<String> {
             }
         }
     }
-    for marker in ["\"error_codes\":", "error?code="] {
-        for (at, _) in text.match_indices(marker) {
-            let list = text[at + marker.len()..].trim_start_matches([' ', '[']);
+    for marker in [error_codes, error_code] {
+        for at in marker.find_iter(text.as_bytes()) {
+            let list = text[at + marker.needle().len()..].trim_start_matches([' ', '[']);
             let mut rest = list;
             loop {
                 let digits = leading_digits(rest);

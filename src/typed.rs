@@ -27,6 +27,12 @@ const SIZE_COPY: usize = 4;
 const MOST_VALUES: usize = 4096;
 /// The templates that are remembered; both providers have fewer.
 const MOST_TEMPLATES: usize = 2048;
+/// The templates of a chunk that are looked at, the size of their bodies, and the elements of a
+/// System part and the attributes of an element in them: far more than real ones have, and few
+/// enough that a chunk made to take long does not.
+const MOST_TEMPLATES_OF_CHUNK: usize = 256;
+const LARGEST_BODY: usize = 0x4000;
+const MOST_PARTS: usize = 64;
 /// Computers, channels and accounts that are remembered by their bytes.
 const MOST_RECENT: usize = 16;
 
@@ -137,7 +143,8 @@ enum Payload {
 #[derive(Debug)]
 struct DataPlan {
     names: Arc<FieldNames>,
-    values: Vec<Option<Text>>,
+    /// The value of each, if it has one.
+    values: Vec<Option<u16>>,
 }
 
 impl Templates {
@@ -229,6 +236,9 @@ impl<'a> Compiler<'a> {
         let size = u32_at(chunk, definition.checked_add(DEFINITION_HEADER_SIZE - 4)?)? as usize;
         let start = definition + DEFINITION_HEADER_SIZE;
         let body = chunk.get(start..start.checked_add(size)?)?;
+        if body.len() > LARGEST_BODY {
+            return None;
+        }
         let mut compiler = Compiler {
             tokens: Tokens::of_template(chunk, definition)?,
             start,
@@ -318,7 +328,8 @@ impl<'a> Compiler<'a> {
                     let token = self.next()?;
                     let content = self.content(token)?;
                     // XML has no two attributes of one name.
-                    if attributes.iter().any(|(known, _)| *known == name) {
+                    let again = attributes.iter().any(|(known, _)| *known == name);
+                    if again || attributes.len() > MOST_PARTS {
                         return None;
                     }
                     attributes.push((name, content));
@@ -381,7 +392,7 @@ impl<'a> Compiler<'a> {
         let mut seen: Vec<&[u8]> = Vec::new();
         while let Some(leaf) = self.leaf()? {
             // Of an element that stands twice now the first counts, now the last.
-            if seen.contains(&leaf.name) {
+            if seen.contains(&leaf.name) || seen.len() > MOST_PARTS {
                 return None;
             }
             seen.push(leaf.name);
@@ -439,8 +450,9 @@ impl<'a> Compiler<'a> {
                 names.push(intern(strings, &field));
                 values.push(match leaf.content {
                     None => None,
-                    Some(Content::Literal(text)) => Some(Text::Literal(text.into())),
-                    Some(Content::Value(value)) => Some(Text::Value(value)),
+                    Some(Content::Value(value)) => Some(value),
+                    // A long one would take room in every event.
+                    Some(Content::Literal(_)) => return None,
                 });
             }
         }
@@ -661,6 +673,9 @@ impl<'a, 'n> Reader<'a, 'n> {
     fn template(&mut self, definition: u32) -> Option<usize> {
         if let Some((_, known)) = self.here.iter().find(|(offset, _)| *offset == definition) {
             return *known;
+        }
+        if self.here.len() >= MOST_TEMPLATES_OF_CHUNK {
+            return None;
         }
         let (templates, strings) = (&mut self.names.templates, &mut self.names.strings);
         let at = definition as usize;
@@ -886,10 +901,8 @@ fn record_fields(
     for (name, field) in fields.names.0.iter().zip(&fields.values) {
         let text = values.text();
         let start = text.len();
-        match field {
-            None => {}
-            Some(Text::Literal(literal)) => text.push_str(literal),
-            Some(Text::Value(place)) => push_value(chunk, *of.get(usize::from(*place))?, text)?,
+        if let Some(place) = field {
+            push_value(chunk, *of.get(usize::from(*place))?, text)?;
         }
         mask_from(text, start, name, info);
         values.end_value();

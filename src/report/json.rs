@@ -235,13 +235,12 @@ fn is_plain(bytes: &[u8]) -> bool {
         let is = u8::from;
         found | is(*b < 0x20) | is(*b == b'"') | is(*b == b'\\') | is(*b >= 0x7f)
     };
-    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-    let mut last = [b' '; BLOCK];
-    if let Some(start) = last.get_mut(..rest.len()) {
-        start.copy_from_slice(rest);
+    let plain = |block: &[u8; BLOCK]| block.iter().fold(0, special) == 0;
+    match bytes.last_chunk() {
+        // What is left behind the blocks is looked at with some of the last one.
+        Some(last) => bytes.as_chunks().0.iter().all(plain) && plain(last),
+        None => bytes.iter().all(|b| special(0, b) == 0),
     }
-    let mut blocks = blocks.iter().chain([&last]);
-    blocks.all(|block| block.iter().fold(0, special) == 0)
 }
 
 /// An object or array that is being written.
