@@ -8,12 +8,13 @@ use crate::report::layout::{
 use crate::report::{
     AdalReport, AttemptReport, DecisiveReport, DiagnosisReport, DrsReport, EventReport,
     FailureReport, Guid, KindName, MachineReport, NetworkReport, OutcomeName, PrtName, ReasonName,
-    RunOutcomeName, RunReport, ServerReport, StatusReport, Time, TokenRequestReport, ViaName,
-    WindowReport,
+    RunOutcomeName, RunReport, ServerReport, StatusReport, Time, TokenRequestReport, UserReport,
+    ViaName, WindowReport,
 };
 use crate::terminal::one_line;
 use chrono::TimeDelta;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 /// How old a token is when the plug-in renews it.
@@ -70,14 +71,18 @@ fn window_answer(
     name: &str,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let headline = match success_after(machine, window) {
-        Some(later) => format!(
-            "{} failed at {}, and succeeded at {}",
-            operation(window),
-            stamp(window.end.time),
-            stamp(later.end.time)
-        ),
-        None => format!("{} FAILED at {}", operation(window), stamp(window.end.time)),
+    let later = success_after(machine, window);
+    let mut what = operation(window);
+    if let (Some(upn), true) = (window.upn, machine.users.len() > 1) {
+        what.push_str(&format!(" of {}", one_line(upn)));
+    }
+    let failed = stamp(window.end.time);
+    let headline = match later {
+        Some(later) => {
+            let succeeded = stamp(later.end.time);
+            format!("{what} failed at {failed}, and succeeded at {succeeded}")
+        }
+        None => format!("{what} FAILED at {failed}"),
     };
     wrapped(&format!("{name}: "), &headline, out)?;
     also_known_as(machine, out)?;
@@ -97,8 +102,15 @@ fn window_answer(
             field("Registration", &text, out)?;
         }
     }
-    if window.prt == PrtName::Enterprise {
-        last_success(machine, out)?;
+    match (window.prt, later) {
+        (PrtName::Enterprise, _) => last_success(machine, out)?,
+        (PrtName::Entra, Some(_)) => {}
+        (PrtName::Entra, None) => {
+            let user = user_of(machine, window);
+            if let Some(time) = user.and_then(|user| user.last_success) {
+                field("Last success", &stamp(time), out)?;
+            }
+        }
     }
     users(machine, out)?;
     next_steps(window.diagnosis.as_ref(), out)?;
@@ -147,11 +159,11 @@ fn users(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
             PrtName::Enterprise => " (AD FS)",
         };
         let state = user.state.as_str().replace('_', " ");
-        field(
-            label,
-            &format!("{}{token}: {state}", one_line(user.user)),
-            out,
-        )?;
+        let mut text = format!("{}{token}: {state}", one_line(user.user));
+        if let Some(time) = user.last_success {
+            text.push_str(&format!(", last success {}", stamp(time)));
+        }
+        field(label, &text, out)?;
     }
     match machine.users.len().checked_sub(SHOWN) {
         Some(more @ 1..) => field("", &format!("and {more} more"), out),
@@ -360,13 +372,21 @@ fn trace_id(words: &str) -> Option<String> {
     (!id.is_empty()).then_some(id)
 }
 
+/// The strand that a window belongs to.
+fn user_of<'r, 'a>(
+    machine: &'r MachineReport<'a>,
+    window: &WindowReport<'_>,
+) -> Option<&'r UserReport<'a>> {
+    let mut users = machine.users.iter();
+    users.find(|user| user.windows.contains(&window.id))
+}
+
 /// The newest success after a window. Another user's success says nothing of this one.
 fn success_after<'r, 'a>(
     machine: &'r MachineReport<'a>,
     window: &WindowReport<'a>,
 ) -> Option<&'r WindowReport<'a>> {
-    let mut users = machine.users.iter();
-    let user = users.find(|user| user.windows.contains(&window.id))?;
+    let user = user_of(machine, window)?;
     newest(machine, |later| {
         later.outcome == OutcomeName::Succeeded
             && later.end.time > window.end.time
@@ -434,7 +454,11 @@ fn run_answer(
     match machine.windows.len() {
         // Windows may have been left out.
         0 if machine.is_part => {}
-        0 => field("PRT", "no registration, no PRT: nothing was asked for", out)?,
+        0 => {
+            let text = "no registration, no PRT; no request for one is in these events";
+            field("PRT", text, out)?;
+            evidence(machine, out)?;
+        }
         _ => last_success(machine, out)?,
     }
     next_steps(run.diagnosis.as_ref(), out)?;
@@ -598,13 +622,16 @@ fn healthy(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::
             .filter(|window| holds(window))
             .count() as u64
     };
-    let not_possible = machine
-        .registrations
-        .last()
-        .filter(|run| run.outcome == RunOutcomeName::NotPossible);
-    let headline = match (machine.windows.len(), not_possible) {
-        (0, Some(run)) => format!("device registration not possible at {}", stamp(run.end)),
-        (0, None) => "no PRT acquisition or refresh in its events".to_owned(),
+    let last = machine.registrations.last();
+    let run = last.map(|run| (run.outcome, stamp(run.end)));
+    let headline = match (machine.windows.len(), run) {
+        (0, Some((RunOutcomeName::NotPossible, time))) => {
+            format!("device registration not possible at {time}")
+        }
+        (0, Some((RunOutcomeName::Silent, time))) => {
+            format!("device registration left no result at {time}")
+        }
+        (0, _) => "no PRT acquisition or refresh in its events".to_owned(),
         _ => {
             let mut text = counted(machine.windows.len() as u64, "PRT window");
             for (count, word) in [
@@ -640,6 +667,7 @@ fn healthy(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::
         )?;
     }
     token_requests(machine, out)?;
+    evidence(machine, out)?;
     steps(machine.diagnosis.next_steps, out)
 }
 
@@ -676,6 +704,21 @@ fn token_requests(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Resul
         Some(more @ 1..) => field("", &format!("and {more} more"), out),
         _ => Ok(()),
     }
+}
+
+/// What there is to go by: where the machine's events are from, and when.
+fn evidence(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let (Some(first), Some(last)) = (machine.first_event, machine.last_event) else {
+        return Ok(());
+    };
+    let of_logs = machine.logs.iter().flat_map(|log| &log.channels);
+    let channels: BTreeSet<Cow<'_, str>> = of_logs
+        .map(|channel| one_line(channel.trim_start_matches("Microsoft-Windows-")))
+        .collect();
+    let channels: Vec<&str> = channels.iter().map(|channel| &**channel).collect();
+    let channels = channels.join(", ");
+    let text = format!("{channels}, {} to {}", stamp(first), stamp(last));
+    field("Events", &text, out)
 }
 
 fn last_success(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
