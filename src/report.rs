@@ -529,6 +529,10 @@ pub struct RunReport<'a> {
     pub tenant: Option<&'a str>,
     /// Federated or managed.
     pub tenant_type: Option<&'a str>,
+    /// The device's ID in the tenant, as the newest event up to the run's end names it.
+    pub device_id: Option<Guid>,
+    /// The tenant's ID, as the newest event up to the run's end names it.
+    pub tenant_id: Option<Guid>,
     /// What the pre-check came to.
     pub pre_check: Option<&'a str>,
     /// What it means; null if it succeeded or found the device joined.

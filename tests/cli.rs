@@ -579,3 +579,70 @@ fn no_event_holds_a_token() {
         r#"kept-broker {"refresh_token":"[masked]"} and [masked]"#
     );
 }
+
+/// The lines of a ticket, its label and blanks aside, for the events of one machine.
+#[track_caller]
+fn ticket(events: &str) -> Vec<String> {
+    let folder = folder();
+    write_logs(
+        &format!("computer PC-1\ndate 2026-01-01\n{events}"),
+        folder.path(),
+    );
+    let output = run(&[folder.path()]);
+    let (_, ticket) = text(&output.stdout)
+        .split_once("  Ticket\n")
+        .expect("a ticket");
+    let lines = ticket.lines().take_while(|line| !line.is_empty());
+    let words = lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    words.collect()
+}
+
+#[test]
+fn a_ticket_says_what_the_events_support_and_no_more() {
+    // The server refused a sign-in of which no correlation ID is left.
+    let refused = "08:00:00 1006\n\
+        08:00:01 1144 value=1 Method=ada@contoso.com\n\
+        08:00:02 1081 Error=invalid_grant ErrorDescription=\"AADSTS50126: wrong\"\n\
+        08:00:03 1007 Status=0xC000006D\n";
+    assert_eq!(
+        ticket(refused),
+        [
+            "device PC-1",
+            "user ada@contoso.com",
+            "time (UTC) 2026-01-01T08:00:03.0000000Z",
+            "codes AADSTS50126, 0xc000006d",
+            "look up at Entra admin center > Diagnose and solve problems >",
+            "Sign-in diagnostic: enter the user and the time",
+        ]
+    );
+    // Neither the user nor an ID: there is nothing to enter anywhere.
+    assert_eq!(
+        ticket("08:00:00 1006\n08:00:01 1007 Status=0xC000006D\n"),
+        [
+            "device PC-1",
+            "user (not in the logs)",
+            "time (UTC) 2026-01-01T08:00:01.0000000Z",
+            "codes 0xc000006d",
+        ]
+    );
+    // The token for the registration was refused: the token service's side and its IDs. The device
+    // and its tenant were named before; what came after the run says nothing of it.
+    let run = "09:00:00 250 Attribute=x TenantId=11111111-0000-4000-8000-000000000001 DeviceId=11111111-0000-4000-8000-000000000002 JoinType=0 JoinTypeName=x RequestId=11111111-0000-4000-8000-000000000003\n\
+        10:00:00 305 ExitCode=0xcaa20003 @pid=7820 ServerErrorMessage=\"AdalMessage: AADSTS50076: MFA. Trace ID: 22222222-0000-4000-8000-000000000001 Correlation ID: 22222222-0000-4000-8000-000000000002\\r\\nAdalError: interaction_required\\r\\nAdalErrorCode: 0xcaa20003\\r\\nAdalCorrelationId: {22222222-0000-4000-8000-000000000002}\\r\\n\" TenantType=Managed TenantName=contoso.com\n\
+        10:00:01 304 ExitCode=0xcaa20003 @pid=7820 TenantType=Managed JoinType=fed DebugOutput=\"errorPhase: auth\\r\\n\"\n\
+        11:00:00 250 Attribute=x TenantId=33333333-0000-4000-8000-000000000001 DeviceId=33333333-0000-4000-8000-000000000002 JoinType=0 JoinTypeName=x RequestId=33333333-0000-4000-8000-000000000003\n";
+    assert_eq!(
+        ticket(run),
+        [
+            "device PC-1",
+            "device ID 11111111-0000-4000-8000-000000000002",
+            "tenant 11111111-0000-4000-8000-000000000001",
+            "time (UTC) 2026-01-01T10:00:01.0000000Z",
+            "correlation ID 22222222-0000-4000-8000-000000000002",
+            "trace ID 22222222-0000-4000-8000-000000000001",
+            "codes AADSTS50076, 0xcaa20003",
+            "look up at Entra admin center > Diagnose and solve problems >",
+            "Sign-in diagnostic: enter the correlation ID and the time",
+        ]
+    );
+}

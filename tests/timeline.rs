@@ -137,7 +137,7 @@ fn the_report_narrows_as_the_timeline_does() {
     assert!(shown.contains("was due") && !shown.contains("no attempt since"));
 
     // A sign-in that failed for the registration's sake is left out: the registration is told
-    // without the claim that nothing was asked for.
+    // without the claim that no PRT was asked for.
     let at = [
         "samples/device-rejected-after-failed-join",
         "--at",
@@ -145,7 +145,7 @@ fn the_report_narrows_as_the_timeline_does() {
     ];
     let (_, join) = report(&at);
     assert_eq!(join["machines"][0]["diagnosis"]["of"], "r1");
-    assert!(!text(&run(&at)).contains("nothing was asked for"));
+    assert!(!text(&run(&at)).contains("no request for one"));
 }
 
 #[test]

@@ -149,7 +149,7 @@ pub(super) fn machine_report<'a>(
             .runs
             .iter()
             .enumerate()
-            .filter_map(|(number, run)| run_report(machine, analysis, number, run))
+            .filter_map(|(number, run)| run_report(machine, analysis, &ids, number, run))
             .collect(),
         users: analysis
             .users
@@ -424,10 +424,12 @@ fn user_report<'a>(analysis: &'a Analysis, user: &'a User) -> UserReport<'a> {
 fn run_report<'a>(
     machine: &'a Machine,
     analysis: &'a Analysis,
+    ids: &Ids,
     number: usize,
     run: &'a Run,
 ) -> Option<RunReport<'a>> {
     let event = |index: usize| machine.events.get(index);
+    let end_event = run.members.last()?.event;
     let last = match run.outcome {
         RunOutcome::Failed => run.last_attempt(),
         _ => None,
@@ -438,7 +440,7 @@ fn run_report<'a>(
         id: run_id(number),
         kind: run.kind.into(),
         start: Time(event(run.members.first()?.event)?.time),
-        end: Time(event(run.members.last()?.event)?.time),
+        end: Time(event(end_event)?.time),
         process_id: run.process_id,
         outcome: run.outcome.into(),
         phase: run.phase.map(PhaseName::from),
@@ -470,6 +472,8 @@ fn run_report<'a>(
             .and_then(|last| last.join_type.as_deref()),
         tenant: run.tenant.as_deref(),
         tenant_type: run.tenant_type.as_deref(),
+        device_id: newest_id(&ids.device, end_event),
+        tenant_id: newest_id(&ids.tenant, end_event),
         pre_check: run.pre_check.as_deref(),
         diagnosis: analysis
             .run_diagnoses

@@ -1,21 +1,31 @@
 //! A machine's answer: its headline, what it means, the evidence, what to do, and the ticket.
 
 use crate::code::Code;
+use crate::knowledge::Role;
 use crate::report::layout::{
     counted, event_name, field, operation, place, stamp, steps, with_source, wrapped,
 };
 use crate::report::{
-    AdalReport, AttemptReport, DecisiveReport, DiagnosisReport, DrsReport, FailureReport,
-    MachineReport, NetworkReport, OutcomeName, PrtName, ReasonName, RunOutcomeName, RunReport,
-    ServerReport, StatusReport, Time, TokenRequestReport, ViaName, WindowReport,
+    AdalReport, AttemptReport, DecisiveReport, DiagnosisReport, DrsReport, EventReport,
+    FailureReport, Guid, KindName, MachineReport, NetworkReport, OutcomeName, PrtName, ReasonName,
+    RunOutcomeName, RunReport, ServerReport, StatusReport, Time, TokenRequestReport, UserReport,
+    ViaName, WindowReport,
 };
 use crate::terminal::one_line;
 use chrono::TimeDelta;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 /// How old a token is when the plug-in renews it.
 const REFRESH_AFTER: TimeDelta = TimeDelta::hours(4);
+
+/// Where a federation server tells its side.
+const FEDERATION_LOG: &str = "the federation server's own log at this time (on AD FS, the AD \
+    FS/Admin event log)";
+/// Where the registration service tells its side.
+const REGISTRATION_LOG: &str = "Entra admin center > Audit logs: service Device Registration \
+    Service, this time, for changes of the device; give the request ID to Microsoft support";
 
 /// The failure that a machine's answer tells.
 pub(in crate::report) enum Told<'r, 'a> {
@@ -61,14 +71,18 @@ fn window_answer(
     name: &str,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let headline = match success_after(machine, window) {
-        Some(later) => format!(
-            "{} failed at {}, and succeeded at {}",
-            operation(window),
-            stamp(window.end.time),
-            stamp(later.end.time)
-        ),
-        None => format!("{} FAILED at {}", operation(window), stamp(window.end.time)),
+    let later = success_after(machine, window);
+    let mut what = operation(window);
+    if let (Some(upn), true) = (window.upn, machine.users.len() > 1) {
+        what.push_str(&format!(" of {}", one_line(upn)));
+    }
+    let failed = stamp(window.end.time);
+    let headline = match later {
+        Some(later) => {
+            let succeeded = stamp(later.end.time);
+            format!("{what} failed at {failed}, and succeeded at {succeeded}")
+        }
+        None => format!("{what} FAILED at {failed}"),
     };
     wrapped(&format!("{name}: "), &headline, out)?;
     also_known_as(machine, out)?;
@@ -88,12 +102,19 @@ fn window_answer(
             field("Registration", &text, out)?;
         }
     }
-    if window.prt == PrtName::Enterprise {
-        last_success(machine, out)?;
+    match (window.prt, later) {
+        (PrtName::Enterprise, _) => last_success(machine, out)?,
+        (PrtName::Entra, Some(_)) => {}
+        (PrtName::Entra, None) => {
+            let user = user_of(machine, window);
+            if let Some(time) = user.and_then(|user| user.last_success) {
+                field("Last success", &stamp(time), out)?;
+            }
+        }
     }
     users(machine, out)?;
     next_steps(window.diagnosis.as_ref(), out)?;
-    ticket(machine, window, out)
+    ticket(machine, window_ticket(machine, window), out)
 }
 
 /// What it means, in one sentence.
@@ -138,11 +159,11 @@ fn users(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
             PrtName::Enterprise => " (AD FS)",
         };
         let state = user.state.as_str().replace('_', " ");
-        field(
-            label,
-            &format!("{}{token}: {state}", one_line(user.user)),
-            out,
-        )?;
+        let mut text = format!("{}{token}: {state}", one_line(user.user));
+        if let Some(time) = user.last_success {
+            text.push_str(&format!(", last success {}", stamp(time)));
+        }
+        field(label, &text, out)?;
     }
     match machine.users.len().checked_sub(SHOWN) {
         Some(more @ 1..) => field("", &format!("and {more} more"), out),
@@ -150,51 +171,177 @@ fn users(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-/// What a ticket needs, to be copied as it stands.
-fn ticket(
-    machine: &MachineReport<'_>,
-    window: &WindowReport<'_>,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let Some(id) = window.correlation_id else {
-        return Ok(());
-    };
-    let user = window
-        .upn
-        .or(window.user_sid)
-        .unwrap_or("(not in the logs)");
+/// What a ticket needs of a window or a run.
+struct Ticket<'r> {
+    /// Nothing where the machine itself asked.
+    user: Option<&'r str>,
+    device_id: Option<Guid>,
+    tenant: Option<String>,
+    time: Time,
+    correlation_id: Option<Guid>,
+    request_id: Option<&'r str>,
+    /// The request's ID at the token service.
+    trace_id: Option<String>,
+    /// The decisive one first, then the others that were found.
+    codes: Vec<String>,
+    /// Where the other side of the failure can be read, and by what.
+    look_up: Vec<String>,
+}
+
+/// Writes the ticket, to be copied as it stands.
+fn ticket(machine: &MachineReport<'_>, of: Ticket<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut codes: Vec<String> = Vec::new();
-    codes.extend(
-        window
-            .decisive
-            .as_ref()
-            .map(|decisive| decisive.code.to_owned()),
-    );
-    codes.extend(
-        window
-            .status
-            .as_ref()
-            .map(|status| status.code.0.to_string()),
-    );
-    codes.dedup();
+    for code in of.codes {
+        if !codes.contains(&code) {
+            codes.push(code);
+        }
+    }
+    let guid = |id: Guid| id.0.to_string();
     writeln!(out, "  Ticket")?;
     for (label, text) in [
         ("device", Some(machine.name.to_owned())),
-        ("user", Some(user.to_owned())),
-        ("device ID", window.device_id.map(|id| id.0.to_string())),
-        ("tenant", tenant(machine, window)),
-        ("time (UTC)", Some(window.end.time.to_string())),
-        ("correlation ID", Some(id.0.to_string())),
-        ("trace ID", window.server.as_ref().and_then(trace_id)),
+        ("user", of.user.map(str::to_owned)),
+        ("device ID", of.device_id.map(guid)),
+        ("tenant", of.tenant),
+        ("time (UTC)", Some(of.time.to_string())),
+        ("correlation ID", of.correlation_id.map(guid)),
+        ("request ID", of.request_id.map(str::to_owned)),
+        ("trace ID", of.trace_id),
         ("codes", Some(codes.join(", "))),
     ] {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             field(&format!("  {label}"), &one_line(&text), out)?;
         }
     }
-    let portal = "Entra admin center > Diagnose and solve problems > Sign-in diagnostic: enter the \
-        correlation ID, the user and the time";
-    field("  look up at", portal, out)
+    for (number, place) in of.look_up.iter().enumerate() {
+        let label = if number == 0 { "  look up at" } else { "" };
+        field(label, place, out)?;
+    }
+    Ok(())
+}
+
+fn window_ticket<'r>(machine: &MachineReport<'_>, window: &'r WindowReport<'_>) -> Ticket<'r> {
+    let server = window.server.as_ref();
+    let decisive = window.decisive.as_ref();
+    let mut codes: Vec<String> = Vec::new();
+    codes.extend(decisive.map(|decisive| decisive.code.to_owned()));
+    codes.extend(server.into_iter().flat_map(server_codes));
+    codes.extend(
+        window
+            .fault
+            .iter()
+            .filter_map(|fault| Some(fault.detail?.to_owned())),
+    );
+    codes.extend(
+        window
+            .network
+            .iter()
+            .map(|network| network.code.0.to_string()),
+    );
+    codes.extend(window.status.iter().map(|status| status.code.0.to_string()));
+    let is_federated = window.prt == PrtName::Enterprise
+        || decisive.is_some_and(|of| of.kind == KindName::Fault || of.code.starts_with("MSIS"));
+    let look_up = match is_federated {
+        true => Some(FEDERATION_LOG.to_owned()),
+        false => sign_in_diagnostic(
+            window.correlation_id.is_some(),
+            window.upn.is_some(),
+            server.is_some(),
+        ),
+    };
+    Ticket {
+        user: Some(
+            window
+                .upn
+                .or(window.user_sid)
+                .unwrap_or("(not in the logs)"),
+        ),
+        device_id: window.device_id,
+        tenant: tenant(machine, window),
+        time: window.end.time,
+        correlation_id: window.correlation_id,
+        request_id: None,
+        trace_id: server.and_then(|server| trace_id(server.description?)),
+        codes,
+        look_up: look_up.into_iter().collect(),
+    }
+}
+
+fn run_ticket<'r>(run: &'r RunReport<'_>) -> Ticket<'r> {
+    let server = run.server.as_ref();
+    let adal = run.adal.as_ref();
+    let mut codes: Vec<String> = Vec::new();
+    codes.extend(run.decisive.iter().map(|decisive| decisive.code.to_owned()));
+    codes.extend(run.exit_code.iter().map(|exit| exit.code.0.to_string()));
+    codes.extend(run.sub_error.iter().map(|error| error.code.0.to_string()));
+    let of_server = server
+        .into_iter()
+        .flat_map(|of| of.also.iter().copied().chain(of.code));
+    codes.extend(of_server.map(str::to_owned));
+    codes.extend(adal.and_then(|adal| Some(adal.code?.0.to_string())));
+    let correlation_id = adal.and_then(|adal| adal.correlation_id);
+    let mut look_up = Vec::new();
+    if correlation_id.is_some() {
+        let was_answered = codes.iter().any(|code| code.starts_with("AADSTS"));
+        look_up.extend(sign_in_diagnostic(true, false, was_answered));
+    }
+    let request_id = server.and_then(|server| server.request_id);
+    if request_id.is_some() && server.is_some_and(|of| of.code.is_some()) {
+        look_up.push(REGISTRATION_LOG.to_owned());
+    }
+    let texts = [
+        adal.and_then(|adal| adal.message),
+        server.and_then(|server| server.description),
+    ];
+    Ticket {
+        user: run.events.iter().rev().find_map(user),
+        device_id: run.device_id,
+        tenant: run
+            .tenant_id
+            .map(|id| id.0.to_string())
+            .or_else(|| run.tenant.map(str::to_owned)),
+        time: run.end,
+        correlation_id,
+        request_id,
+        trace_id: texts.into_iter().flatten().find_map(trace_id),
+        codes,
+        look_up,
+    }
+}
+
+/// The codes of the token service's or federation server's answer.
+fn server_codes(server: &ServerReport<'_>) -> impl Iterator<Item = String> {
+    let codes = server.also.iter().copied().chain(server.code);
+    codes.map(str::to_owned)
+}
+
+/// The user that an event names.
+fn user<'r>(event: &'r EventReport<'_>) -> Option<&'r str> {
+    let info = event.info?;
+    let mut values = event.data.iter();
+    let is_user =
+        |name: &str, value: &str| info.role(name) == Some(Role::Upn) && value.contains('@');
+    values.find_map(|(name, value)| is_user(name, value).then_some(&**value))
+}
+
+/// What to enter in the portal, unless nothing of it is known. A request that was not answered may
+/// never have come there.
+fn sign_in_diagnostic(has_id: bool, has_user: bool, was_answered: bool) -> Option<String> {
+    let what = match (has_id, has_user) {
+        (true, true) => "the correlation ID, the user and the time",
+        (true, false) => "the correlation ID and the time",
+        (false, true) => "the user and the time",
+        (false, false) => return None,
+    };
+    let mut text = format!(
+        "Entra admin center > Diagnose and solve problems > Sign-in diagnostic: enter {what}"
+    );
+    if !was_answered {
+        text.push_str(
+            " (no answer to the sign-in is in these events, so it may not be listed there)",
+        );
+    }
+    Some(text)
 }
 
 /// The tenant, if an event, a registration run or the request's URL names it.
@@ -215,9 +362,9 @@ fn tenant(machine: &MachineReport<'_>, window: &WindowReport<'_>) -> Option<Stri
     of_run.or_else(in_url).map(str::to_owned)
 }
 
-/// The request's ID at the service, which its words end with.
-fn trace_id(server: &ServerReport<'_>) -> Option<String> {
-    let (_, rest) = server.description?.split_once("Trace ID: ")?;
+/// The request's ID at the token service, which its words end with.
+fn trace_id(words: &str) -> Option<String> {
+    let (_, rest) = words.split_once("Trace ID: ")?;
     let id: String = rest
         .chars()
         .take_while(|c| c.is_ascii_hexdigit() || *c == '-')
@@ -225,13 +372,21 @@ fn trace_id(server: &ServerReport<'_>) -> Option<String> {
     (!id.is_empty()).then_some(id)
 }
 
+/// The strand that a window belongs to.
+fn user_of<'r, 'a>(
+    machine: &'r MachineReport<'a>,
+    window: &WindowReport<'_>,
+) -> Option<&'r UserReport<'a>> {
+    let mut users = machine.users.iter();
+    users.find(|user| user.windows.contains(&window.id))
+}
+
 /// The newest success after a window. Another user's success says nothing of this one.
 fn success_after<'r, 'a>(
     machine: &'r MachineReport<'a>,
     window: &WindowReport<'a>,
 ) -> Option<&'r WindowReport<'a>> {
-    let mut users = machine.users.iter();
-    let user = users.find(|user| user.windows.contains(&window.id))?;
+    let user = user_of(machine, window)?;
     newest(machine, |later| {
         later.outcome == OutcomeName::Succeeded
             && later.end.time > window.end.time
@@ -299,10 +454,15 @@ fn run_answer(
     match machine.windows.len() {
         // Windows may have been left out.
         0 if machine.is_part => {}
-        0 => field("PRT", "no registration, no PRT: nothing was asked for", out)?,
+        0 => {
+            let text = "no registration, no PRT; no request for one is in these events";
+            field("PRT", text, out)?;
+            evidence(machine, out)?;
+        }
         _ => last_success(machine, out)?,
     }
-    next_steps(run.diagnosis.as_ref(), out)
+    next_steps(run.diagnosis.as_ref(), out)?;
+    ticket(machine, run_ticket(run), out)
 }
 
 /// What came after the newest failed run and neither failed nor succeeded.
@@ -462,13 +622,16 @@ fn healthy(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::
             .filter(|window| holds(window))
             .count() as u64
     };
-    let not_possible = machine
-        .registrations
-        .last()
-        .filter(|run| run.outcome == RunOutcomeName::NotPossible);
-    let headline = match (machine.windows.len(), not_possible) {
-        (0, Some(run)) => format!("device registration not possible at {}", stamp(run.end)),
-        (0, None) => "no PRT acquisition or refresh in its events".to_owned(),
+    let last = machine.registrations.last();
+    let run = last.map(|run| (run.outcome, stamp(run.end)));
+    let headline = match (machine.windows.len(), run) {
+        (0, Some((RunOutcomeName::NotPossible, time))) => {
+            format!("device registration not possible at {time}")
+        }
+        (0, Some((RunOutcomeName::Silent, time))) => {
+            format!("device registration left no result at {time}")
+        }
+        (0, _) => "no PRT acquisition or refresh in its events".to_owned(),
         _ => {
             let mut text = counted(machine.windows.len() as u64, "PRT window");
             for (count, word) in [
@@ -504,6 +667,7 @@ fn healthy(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::
         )?;
     }
     token_requests(machine, out)?;
+    evidence(machine, out)?;
     steps(machine.diagnosis.next_steps, out)
 }
 
@@ -540,6 +704,21 @@ fn token_requests(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Resul
         Some(more @ 1..) => field("", &format!("and {more} more"), out),
         _ => Ok(()),
     }
+}
+
+/// What there is to go by: where the machine's events are from, and when.
+fn evidence(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let (Some(first), Some(last)) = (machine.first_event, machine.last_event) else {
+        return Ok(());
+    };
+    let of_logs = machine.logs.iter().flat_map(|log| &log.channels);
+    let channels: BTreeSet<Cow<'_, str>> = of_logs
+        .map(|channel| one_line(channel.trim_start_matches("Microsoft-Windows-")))
+        .collect();
+    let channels: Vec<&str> = channels.iter().map(|channel| &**channel).collect();
+    let channels = channels.join(", ");
+    let text = format!("{channels}, {} to {}", stamp(first), stamp(last));
+    field("Events", &text, out)
 }
 
 fn last_success(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
