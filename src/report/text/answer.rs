@@ -321,7 +321,7 @@ fn user<'r>(event: &'r EventReport<'_>) -> Option<&'r str> {
     let mut values = event.data.iter();
     let is_user =
         |name: &str, value: &str| info.role(name) == Some(Role::Upn) && value.contains('@');
-    values.find_map(|(name, value)| is_user(name, value).then_some(&**value))
+    values.find_map(|(name, value)| is_user(name, value).then_some(value))
 }
 
 /// What to enter in the portal, unless nothing of it is known. A request that was not answered may
