@@ -1,6 +1,7 @@
 //! What the side-by-side run needs beside prtrace itself:
 //!
-//! - `logs ours FILE EVENTS` writes a log of the AAD provider's events
+//! - `logs ours FILE EVENTS` writes a log of the AAD provider's events, `logs foreign FILE RECORDS`
+//!   one of another provider's
 //! - `logs folder FOLDER BYTES` fills a folder with logs, nine of ten bytes foreign
 //! - `logs fleet FOLDER N` writes a zip archive for each of so many machines, see
 //!   `tests/support/fleet.rs`
@@ -39,13 +40,16 @@ fn run() -> Result<(), Box<dyn Error>> {
         ["ours", file, events] => {
             crafted::write(Path::new(file), Content::Ours, 0, events.parse()?)?;
         }
+        ["foreign", file, records] => {
+            crafted::write(Path::new(file), Content::Foreign, 0, records.parse()?)?;
+        }
         ["folder", folder, bytes] => {
             crafted::write_folder(Path::new(folder), bytes.parse()?)?;
         }
         ["fleet", folder, machines] => fleet(Path::new(folder), machines.parse()?)?,
         ["read-live", path] => read_live(Path::new(path))?,
         ["hits", path] => hits(Path::new(path))?,
-        _ => return Err("usage: logs ours|folder|fleet|read-live|hits PATH [SIZE]".into()),
+        _ => return Err("usage: logs ours|foreign|folder|fleet|read-live|hits PATH [SIZE]".into()),
     }
     Ok(())
 }

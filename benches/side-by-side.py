@@ -2,6 +2,9 @@
 
 usage: side-by-side.py CORPUS RUNS FOLDER_OF_BINARIES [evtx_dump] [evtxexport]
 
+After the table come the figures that do not stand in it: a log that is nothing but events of ours, a
+fleet of bundles, memory beside foreign bytes, and what it costs to start.
+
 Wall time and CPU (user + system, with all children) are medians over the runs, in which the fast
 contestants take turns; ratios are medians of the ratios within a turn. Peak memory is that of the
 largest process. All files are read once before, so that nobody waits for the disk.
@@ -12,6 +15,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -111,7 +115,67 @@ def main():
         starts, dump = list(slow)[:2]
         net = median(lambda turn: (turn[dump].cpu - turn[starts].cpu) / turn[one].cpu)
         print(f"Without the starts evtx_dump takes {net:.0f} times the CPU of prtrace.")
-        compare(corpus, each, cores, binaries)
+    figures = [dense(runs, cores, binaries, peers), *more_figures(runs, binaries)]
+    print("\n" + "\n".join(figures))
+    sys.exit("evtx_dump" in peers and not compare(corpus, each, cores, binaries))
+
+
+def dense(runs, cores, binaries, peers):
+    """A log of 256 MiB with nothing but events of ours, the report on it included."""
+    with tempfile.TemporaryDirectory() as folder:
+        events, log = 565_000, f"{folder}/dense.evtx"
+        subprocess.run([f"{binaries}/examples/logs", "ours", log, str(events)], check=True)
+        few = f"{folder}/few.evtx"
+        subprocess.run([f"{binaries}/examples/logs", "ours", few, str(events // 10)], check=True)
+        lines = []
+        size = os.path.getsize(log) / 2**20
+        for threads in sorted({1, cores}):
+            ours = f"{binaries}/prtrace --threads {threads} --format json {log}"
+            pairs = [(Run(ours), Run(f"evtx_dump -o jsonl -t {threads} {log}"))
+                     for _ in range(runs if "evtx_dump" in peers else 0)]
+            if pairs:
+                wall, cpu = (statistics.median(getattr(a, of) / getattr(b, of) for a, b in pairs)
+                             for of in ("wall", "cpu"))
+                lines.append(f"A dense log ({size:.0f} MiB, {events} events), {threads} threads: "
+                             f"{wall:.2f} times the time and {cpu:.2f} times the CPU of evtx_dump.")
+        large, small = (Run(f"{binaries}/prtrace --threads 1 --format json {of}")
+                        for of in (log, few))
+        each = (large.memory - small.memory) / (events - events // 10)
+        lines.append(f"Memory per selected event: {each:.0f} bytes; ten times the events take "
+                     f"{large.cpu / small.cpu:.1f} times the CPU.")
+        return "\n".join(lines)
+
+
+def more_figures(runs, binaries):
+    prtrace, logs = f"{binaries}/prtrace", f"{binaries}/examples/logs"
+    with tempfile.TemporaryDirectory() as folder:
+        taken = {}
+        for machines in (200, 2000):
+            subprocess.run([logs, "fleet", f"{folder}/{machines}", str(machines)], check=True)
+            command = f"{prtrace} --format jsonl {folder}/{machines}"
+            taken[machines] = [Run(command) for _ in range(runs)]
+        cpu = statistics.median(b.cpu / a.cpu for a, b in zip(taken[200], taken[2000]))
+        memory = statistics.median(b.memory - a.memory for a, b in zip(taken[200], taken[2000]))
+        yield (f"2,000 bundles take {cpu:.1f} times the CPU of 200, and {memory / 1.8 / 2**20:.1f} "
+               "MiB of memory for every 1,000 machines.")
+
+        # 100 logs of 1 MiB, and a hundred names for each of them.
+        os.mkdir(f"{folder}/foreign")
+        subprocess.run([logs, "foreign", f"{folder}/foreign/0.evtx", "2200"], check=True)
+        for number in range(1, 100):
+            shutil.copy(f"{folder}/foreign/0.evtx", f"{folder}/foreign/{number}.evtx")
+        for copy in range(100):
+            shutil.copytree(f"{folder}/foreign", f"{folder}/many/{copy}", copy_function=os.link)
+        size = sum(entry.stat().st_size for entry in os.scandir(f"{folder}/foreign"))
+        few, many = (statistics.median(Run(f"{prtrace} {folder}/{name}").memory
+                                       for _ in range(runs)) for name in ("foreign", "many"))
+        yield (f"Peak memory over {size / 2**20:.0f} MiB of foreign logs: {few / 2**20:.1f} MiB, "
+               f"over {100 * size / 2**30:.1f} GiB: {many / few:.2f} times that.")
+
+        subprocess.run([logs, "ours", f"{folder}/small.evtx", "10"], check=True)
+        starts = [Run(f"exec {prtrace} {folder}/small.evtx") for _ in range(20)]
+        cpu = statistics.median(run.cpu for run in starts)
+        yield f"One small log, start to end: {cpu * 1000:.1f} ms of CPU, the shell's included."
 
 
 def compare(corpus, each, cores, binaries):
@@ -157,7 +221,7 @@ def compare(corpus, each, cores, binaries):
     same = total == sum(their_counts.values()) and distinct == their_distinct
     same = same and dict(ours) == their_counts
     print("Both found the same." if same else "They DIFFER.")
-    sys.exit(not same)
+    return same
 
 
 def hit_of(line):

@@ -134,8 +134,8 @@ struct Share {
 
 /// What of a source is taken to be of one computer: a folder in it, or all of it.
 pub(crate) fn unit(path: &str, source: &str) -> String {
-    let below = path.get(source.len() + 1..).unwrap_or_default();
-    match below.split_once('/') {
+    let below = path.strip_prefix(source).unwrap_or(path);
+    match below.trim_start_matches(['/', '!']).split_once('/') {
         Some((folder, _)) => format!("{source}/{folder}"),
         None => source.to_owned(),
     }

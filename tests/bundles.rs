@@ -437,6 +437,16 @@ fn machines_of_one_name_stay_apart_if_their_logs_contradict_each_other() {
     scenario::write_to(&device(8, first), &pile.path().join("a")).unwrap();
     scenario::write_to(&device(9, second), &pile.path().join("b")).unwrap();
     assert_eq!(machines(&report(&[pile.path()])).len(), 2);
+    for named in [".", "./", "a", "a/"] {
+        let found = run(pile.path(), &["--format", "json", named]);
+        let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+        let machines = machines(&found).len();
+        assert_eq!(
+            machines,
+            if named.starts_with('a') { 1 } else { 2 },
+            "{named}"
+        );
+    }
 }
 
 #[test]
