@@ -646,3 +646,27 @@ fn a_ticket_says_what_the_events_support_and_no_more() {
         ]
     );
 }
+
+#[test]
+fn the_events_shown_are_those_of_the_failure_that_is_told() {
+    let folder = folder();
+    // Ada still fails; what Bo failed with later is made up for.
+    let events = "computer PC-1
+09:00:00 1006 @tid=1
+09:00:01 1144 value=1 Method=ada@contoso.com @tid=1
+09:00:02 1007 Status=0xC000006D @tid=1
+10:00:00 1006 @tid=2
+10:00:01 1144 value=1 Method=bo@contoso.com @tid=2
+10:00:02 1007 Status=0xC000006D @tid=2
+11:00:00 1006 @tid=2
+11:00:01 1144 value=1 Method=bo@contoso.com @tid=2
+11:00:02 1007 Status=0 @tid=2
+";
+    write_logs(events, folder.path());
+    let output = run(&[folder.path()]);
+    let shown = text(&output.stdout);
+    assert!(shown.starts_with("PC-1: PRT acquisition of ada@contoso.com FAILED at"));
+    let stop =
+        |hour: u32| shown.contains(&format!("    {hour:02}:00:02.000Z ! 1007 GetToken stop"));
+    assert_eq!([stop(9), stop(10)], [true, false]);
+}

@@ -104,10 +104,13 @@ fn windows(machine: &MachineReport<'_>, options: Options, out: &mut dyn Write) -
         .count();
     let name = one_line(machine.name);
     writeln!(out, "Windows of {name}: {failed} failed of {count}")?;
-    let newest_failed = newest(machine, |window| window.outcome == OutcomeName::Failed);
+    let answer = match told(machine) {
+        Some(Told::Window(window)) => Some(window),
+        _ => newest(machine, |window| window.outcome == OutcomeName::Failed),
+    };
     for window in shown {
         window_line(window, out)?;
-        let is_answer = newest_failed.is_some_and(|newest| newest.id == window.id);
+        let is_answer = answer.is_some_and(|answer| answer.id == window.id);
         if options.all || is_answer {
             for event in &window.events {
                 event_line(event, "    ", out)?;

@@ -100,6 +100,13 @@ fn window_answer(
             };
             let text = format!("{} {why}: {}", run.id, run_words(run));
             field("Registration", &text, out)?;
+            // What to do begins with it.
+            if let (Some(diagnosis), ReasonName::Explains) = (&run.diagnosis, link.reason) {
+                field("", &one_line(diagnosis.summary), out)?;
+                for (number, step) in diagnosis.next_steps.iter().enumerate() {
+                    field("", &format!("{}. {step}", number + 1), out)?;
+                }
+            }
         }
     }
     match (window.prt, later) {
