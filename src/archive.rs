@@ -17,14 +17,12 @@ pub mod gzip;
 pub mod tar;
 pub mod zip;
 
+use crate::buffer::{self, Buffer};
 use crate::input;
 use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-/// What is read from a file in one go.
-const BUFFER: usize = 64 * 1024;
 
 /// The most that deflate makes of a byte.
 const DEFLATE_MOST: u64 = 1032;
@@ -363,7 +361,8 @@ impl Bytes {
         Cursor {
             bytes: self.clone(),
             position: 0,
-            buffer: Vec::new(),
+            buffer: None,
+            buffered: 0,
             buffer_at: 0,
         }
     }
@@ -374,7 +373,9 @@ impl Bytes {
 pub struct Cursor {
     bytes: Bytes,
     position: u64,
-    buffer: Vec<u8>,
+    buffer: Option<Buffer>,
+    /// How much of the buffer is filled.
+    buffered: usize,
     /// Where in the file the buffer's bytes stand.
     buffer_at: u64,
 }
@@ -382,8 +383,10 @@ pub struct Cursor {
 impl Cursor {
     /// Bytes that are at the position in the buffer.
     fn buffered(&self) -> &[u8] {
+        let buffer = self.buffer.as_deref().unwrap_or_default();
+        let filled = buffer.get(..self.buffered).unwrap_or_default();
         match self.position.checked_sub(self.buffer_at) {
-            Some(skipped) => tail(&self.buffer, skipped),
+            Some(skipped) => tail(filled, skipped),
             None => &[],
         }
     }
@@ -392,11 +395,10 @@ impl Cursor {
 impl BufRead for Cursor {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if !matches!(self.bytes, Bytes::Memory(_)) && self.buffered().is_empty() {
-            self.buffer.resize(BUFFER, 0);
+            let buffer = self.buffer.get_or_insert_default();
             self.buffer_at = self.position;
-            let read = self.bytes.read_at(&mut self.buffer, self.position);
-            self.buffer.truncate(*read.as_ref().unwrap_or(&0));
-            read?;
+            self.buffered = 0;
+            self.buffered = self.bytes.read_at(buffer, self.position)?;
         }
         Ok(match &self.bytes {
             Bytes::Memory(held) => tail(&held.bytes, self.position),
@@ -411,7 +413,7 @@ impl BufRead for Cursor {
 
 impl Read for Cursor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.len() >= BUFFER && self.buffered().is_empty() {
+        if buffer.len() >= buffer::SIZE && self.buffered().is_empty() {
             let count = self.bytes.read_at(buffer, self.position)?;
             self.consume(count);
             return Ok(count);
@@ -676,7 +678,7 @@ impl<'a> Guard<'a> {
             reader: if secret { nothing } else { &mut self },
         });
         if self.drain {
-            let mut rest = vec![0; BUFFER];
+            let mut rest = Buffer::default();
             while self.read(&mut rest).is_ok_and(|count| count > 0) {}
         }
         // A reader that stops at the claimed size has not seen yet whether the member does.
@@ -782,7 +784,7 @@ pub fn hold(reader: &mut dyn Read, name: &str, claimed: Option<u64>, memory: &Me
         return Hold::Later;
     };
     let mut bytes = Vec::new();
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = Buffer::default();
     loop {
         match reader.read(&mut buffer) {
             Ok(0) => break,

@@ -46,6 +46,7 @@
 pub mod analysis;
 pub mod archive;
 mod binxml;
+mod buffer;
 mod bundle;
 pub mod chunk;
 pub mod code;

@@ -6,6 +6,7 @@
 
 use crate::archive::{self, Budget, Bytes, Hold, Limits, Member, Memory, Refusal, RefusalKind};
 use crate::archive::{cab::Cab, zip::Zip};
+use crate::buffer::Buffer;
 use crate::bundle::{self, Hint};
 use crate::chunk::{self, CHUNK_SIZE, Chunk, FILE_HEADER_SIZE, Needed, SLOT_START, Slot, Span};
 use crate::input::{self, Candidate, Header, Kind, Roots};
@@ -342,14 +343,14 @@ fn nothing_to_read(paths: &[PathBuf], problems: &[Problem]) -> Error {
 /// What a thread keeps from one log to the next.
 struct Worker {
     /// One slot, and the start of the next.
-    buffer: Vec<u8>,
+    buffer: Buffer,
     names: Names,
 }
 
 impl Default for Worker {
     fn default() -> Worker {
         Worker {
-            buffer: vec![0; CHUNK_SIZE + SLOT_START],
+            buffer: Buffer::default(),
             names: Names::default(),
         }
     }

@@ -6,9 +6,10 @@
 //! folder. The decompressors are other people's: flate2 (MSZIP) and lzxd (LZX).
 
 use super::{
-    BUFFER, Budget, Bytes, Cursor, Guard, Member, RATIO_FROM, Refusal, RefusalKind, Refusals,
-    display, fill, over_ratio,
+    Budget, Bytes, Cursor, Guard, Member, RATIO_FROM, Refusal, RefusalKind, Refusals, display,
+    fill, over_ratio,
 };
+use crate::buffer::Buffer;
 use crate::chunk::{u16_at, u32_at};
 use flate2::{Decompress, FlushDecompress, Status};
 use lzxd::{Lzxd, WindowSize};
@@ -310,10 +311,12 @@ impl<'a> Stream<'a> {
     }
 
     fn skip_to(&mut self, offset: u64) {
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = Buffer::default();
         while self.position < offset {
-            let left = usize::try_from(offset - self.position).unwrap_or(BUFFER);
-            let room = buffer.get_mut(..left.min(BUFFER)).unwrap_or_default();
+            let left = usize::try_from(offset - self.position)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
+            let room = buffer.get_mut(..left).unwrap_or_default();
             if !self.read(room).is_ok_and(|count| count > 0) {
                 break;
             }

@@ -1,6 +1,7 @@
 //! Gzip: one file in compressed pieces, which follow one another.
 
-use super::{BUFFER, Budget, Guard, Member, RATIO_FROM, Refusal, RefusalKind, display, over_ratio};
+use super::{Budget, Guard, Member, RATIO_FROM, Refusal, RefusalKind, display, over_ratio};
+use crate::buffer;
 use flate2::bufread::GzDecoder;
 use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
@@ -22,7 +23,7 @@ pub fn each(
         source: reader,
         count: &packed,
     };
-    let first = GzDecoder::new(BufReader::with_capacity(BUFFER, counted));
+    let first = GzDecoder::new(BufReader::with_capacity(buffer::SIZE, counted));
     let named = first.header().and_then(|header| header.filename());
     let name = named.map(|name| display(&String::from_utf8_lossy(name)));
     let name = name.filter(|name| !name.is_empty());

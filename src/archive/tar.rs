@@ -4,7 +4,8 @@
 //! long name or pax record of any claimed length in memory, and stops for good at the first
 //! damaged header.
 
-use super::{BUFFER, Budget, Guard, Member, Refusal, RefusalKind, Refusals, display, fill};
+use super::{Budget, Guard, Member, Refusal, RefusalKind, Refusals, display, fill};
+use crate::buffer::Buffer;
 use std::io::{self, Read};
 
 const BLOCK: usize = 512;
@@ -186,9 +187,11 @@ impl Walk<'_> {
     }
 
     fn skip(&mut self, mut count: u64) -> io::Result<()> {
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = Buffer::default();
         while count > 0 {
-            let room = buffer.len().min(usize::try_from(count).unwrap_or(BUFFER));
+            let room = buffer
+                .len()
+                .min(usize::try_from(count).unwrap_or(usize::MAX));
             let read = fill(self.reader, buffer.get_mut(..room).unwrap_or_default())?;
             if read == 0 {
                 return Ok(());

@@ -7,9 +7,10 @@
 //! writer leaves them.
 
 use super::{
-    BUFFER, Budget, Bytes, Cursor, DEFLATE_MOST, Guard, Member, Refusal, RefusalKind, Refusals,
-    display, fill,
+    Budget, Bytes, Cursor, DEFLATE_MOST, Guard, Member, Refusal, RefusalKind, Refusals, display,
+    fill,
 };
+use crate::buffer::Buffer;
 use crate::chunk::{u16_at, u32_at, u64_at};
 use flate2::bufread::DeflateDecoder;
 use std::io::{self, BufRead, Read};
@@ -578,7 +579,7 @@ fn find_header(cursor: &mut Cursor) -> io::Result<bool> {
         cursor.position += at;
         return Ok(local);
     }
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = Buffer::default();
     loop {
         let from = cursor.position;
         let count = cursor.bytes.read_at(&mut buffer, from)?;
