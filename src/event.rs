@@ -409,7 +409,8 @@ impl Headers {
         let found = match self.all.get(&header) {
             Some(known) => Arc::clone(known),
             None => {
-                let meaning = Meaning::of(header.provider, header.event_id, header.names.as_deref());
+                let meaning =
+                    Meaning::of(header.provider, header.event_id, header.names.as_deref());
                 let new = Arc::new(Header { meaning, ..header });
                 self.all.insert(Arc::clone(&new));
                 new

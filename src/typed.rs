@@ -11,9 +11,7 @@ use crate::binxml::{
     value,
 };
 use crate::chunk::{RECORD_HEADER_SIZE, Span, u16_at, u32_at, u64_at};
-use crate::event::{
-    Data, Event, FieldNames, Header, Headers, Level, Meaning, Provider, Values,
-};
+use crate::event::{Data, Event, FieldNames, Header, Headers, Level, Meaning, Provider, Values};
 use crate::knowledge::{EventInfo, Role};
 use crate::record::{Names, intern, unique_names};
 use crate::secret;

@@ -109,11 +109,11 @@ fn windows(machine: &MachineReport<'_>, options: Options, out: &mut dyn Write) -
         window_line(window, out)?;
         let is_answer = newest_failed.is_some_and(|newest| newest.id == window.id);
         if options.all || is_answer {
-            for event in &window.events {
-                event_line(event, "    ", out)?;
+            for event in window.events.iter() {
+                event_line(&event, "    ", out)?;
             }
-            for event in &window.related {
-                event_line(event, "  ~ ", out)?;
+            for event in window.related.iter() {
+                event_line(&event, "  ~ ", out)?;
             }
         }
     }
