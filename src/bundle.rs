@@ -3,7 +3,9 @@
 //!
 //! The texts are told by their names, since nothing in them says what they are.
 
+use crate::event::{Header, Headers};
 use crate::problem::{Problem, ProblemKind};
+use crate::record::Decoded;
 use crate::scan::Log;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -120,7 +122,8 @@ fn is_host(name: &str) -> bool {
 /// Gives events whose records name no computer the name that the rest of their bundle has for it,
 /// and says so.
 pub(crate) fn give_lost_names(logs: &mut [Log], hints: &[Hint]) {
-    let is_lost = |log: &Log| log.events.iter().any(|of| of.event.computer.is_empty());
+    let lost = |of: &Decoded| of.event.computer.is_empty();
+    let is_lost = |log: &Log| log.events.iter().flatten().any(lost);
     if !logs.iter().any(is_lost) {
         return;
     }
@@ -140,7 +143,7 @@ pub(crate) fn give_lost_names(logs: &mut [Log], hints: &[Hint]) {
     };
     for log in logs.iter() {
         let mut last = "";
-        for decoded in &log.events {
+        for decoded in log.events.iter().flatten() {
             let name = &*decoded.event.computer;
             if !name.is_empty() && name != last {
                 learn(&log.path, &log.source, Text::Record, name);
@@ -164,13 +167,13 @@ pub(crate) fn give_lost_names(logs: &mut [Log], hints: &[Hint]) {
             continue;
         };
         let computer: Arc<str> = name.as_str().into();
-        let lost = log
-            .events
-            .iter_mut()
-            .filter(|of| of.event.computer.is_empty());
+        let mut headers = Headers::default();
         let mut count = 0_u64;
-        for decoded in lost {
-            decoded.event.computer = Arc::clone(&computer);
+        for decoded in log.events.iter_mut().flatten().filter(|of| lost(of)) {
+            decoded.event.header = headers.get(Header {
+                computer: Arc::clone(&computer),
+                ..(*decoded.event.header).clone()
+            });
             count += 1;
         }
         log.problems.push(Problem {

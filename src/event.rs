@@ -1,9 +1,12 @@
 //! A decoded record, and what its fields hold.
 
 use crate::code::Code;
-use crate::knowledge::{EventInfo, Role};
+use crate::knowledge::{EventInfo, Role, event_info};
 use chrono::{DateTime, Utc};
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -138,7 +141,7 @@ impl Provider {
 }
 
 /// How severe the provider says an event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// 1.
     Critical,
@@ -177,11 +180,11 @@ pub struct Data {
 }
 
 /// The names of an event's fields, in the order of the record, each once.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct FieldNames(pub(crate) Vec<Arc<str>>);
 
 /// The values of a chunk's events.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Values {
     text: String,
     /// Where each value ends; it begins where the one before it ends. What a chunk renders to is
@@ -212,6 +215,14 @@ impl Values {
         u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
     }
 
+    /// Takes the values out of where they were collected, and leaves that for the next ones.
+    pub(crate) fn collected(&mut self) -> Values {
+        // Copies take no more room than what is in them, and the next ones need not grow.
+        let values = self.clone();
+        self.take_back(0);
+        values
+    }
+
     /// Takes back this value and all after it.
     pub(crate) fn take_back(&mut self, number: u32) {
         self.ends.truncate(number as usize);
@@ -223,9 +234,9 @@ impl Values {
 impl Data {
     /// Fields whose values begin with this one, of values that are still being collected: until
     /// [`Data::found_in`] says where they are, it has none.
-    pub(crate) fn new(names: Arc<FieldNames>, first: u32) -> Data {
+    pub(crate) fn new(names: Option<Arc<FieldNames>>, first: u32) -> Data {
         Data {
-            names: Some(names),
+            names,
             values: None,
             first,
         }
@@ -287,6 +298,23 @@ impl fmt::Debug for Data {
 pub struct Event {
     /// When it was written, to 100 ns.
     pub time: DateTime<Utc>,
+    /// Record ID within its channel.
+    pub record_id: u64,
+    /// The process that wrote it; absent in some exports.
+    pub process_id: Option<u32>,
+    /// The thread that wrote it.
+    pub thread_id: Option<u32>,
+    /// The activity of the thread; not the request's correlation ID.
+    pub activity_id: Option<Uuid>,
+    /// The event's own values.
+    pub data: Data,
+    /// What it has in common with others.
+    pub(crate) header: Arc<Header>,
+}
+
+/// What hardly differs from one event with an ID to the next, and is held once for all of them.
+#[derive(Clone, Debug)]
+pub struct Header {
     /// The computer's name as the record spells it; empty if it was lost.
     pub computer: Arc<str>,
     /// Who wrote it.
@@ -305,26 +333,122 @@ pub struct Event {
     pub opcode: u8,
     /// Keywords.
     pub keywords: u64,
-    /// Record ID within its channel.
-    pub record_id: u64,
-    /// The process that wrote it; absent in some exports.
-    pub process_id: Option<u32>,
-    /// The thread that wrote it.
-    pub thread_id: Option<u32>,
-    /// The activity of the thread; not the request's correlation ID.
-    pub activity_id: Option<Uuid>,
     /// The account of the process.
     pub user_sid: Option<Arc<str>>,
-    /// The event's own values.
-    pub data: Data,
-    /// What is known of this event ID.
-    pub(crate) info: Option<&'static EventInfo>,
+    /// The names of the event's fields.
+    pub(crate) names: Option<Arc<FieldNames>>,
+    /// What follows from the event ID and the names.
+    pub(crate) meaning: Meaning,
+}
+
+/// What is known of an event ID, and of the fields of its events.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Meaning {
+    info: Option<&'static EventInfo>,
+    /// Which fields have a role, in the template's order.
+    roles: Vec<(Role, usize)>,
+}
+
+impl Header {
+    fn key(&self) -> impl Eq + Hash {
+        let Header {
+            computer,
+            provider,
+            channel,
+            event_id,
+            version,
+            level,
+            task,
+            opcode,
+            keywords,
+            user_sid,
+            names,
+            meaning: _,
+        } = self;
+        let numbers = (event_id, version, level, task, opcode, keywords);
+        (numbers, provider, computer, channel, user_sid, names)
+    }
+}
+
+impl PartialEq for Header {
+    fn eq(&self, other: &Header) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Header {}
+
+impl Hash for Header {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+/// Headers, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Headers {
+    all: HashSet<Arc<Header>>,
+    /// Those that were asked for last, by the last digits of the event ID.
+    recent: Vec<Option<Arc<Header>>>,
+}
+
+impl Headers {
+    /// How many are at hand; the events of a log have fewer IDs.
+    const RECENT: usize = 256;
+
+    /// The one that holds this; what is known of its event ID need not stand in it.
+    pub(crate) fn get(&mut self, header: Header) -> Arc<Header> {
+        self.recent.resize(Headers::RECENT, None);
+        let place = header.event_id as usize % Headers::RECENT;
+        let recent = self.recent.get_mut(place);
+        if let Some(Some(known)) = &recent
+            && **known == header
+        {
+            return Arc::clone(known);
+        }
+        let found = match self.all.get(&header) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let meaning =
+                    Meaning::of(header.provider, header.event_id, header.names.as_deref());
+                let new = Arc::new(Header { meaning, ..header });
+                self.all.insert(Arc::clone(&new));
+                new
+            }
+        };
+        if let Some(recent) = recent {
+            *recent = Some(Arc::clone(&found));
+        }
+        found
+    }
+}
+
+impl Meaning {
+    fn of(provider: Provider, event_id: u32, names: Option<&FieldNames>) -> Meaning {
+        let info = event_info(provider, event_id);
+        let names = names.map_or(&[][..], |names| &names.0);
+        let place = |field: &str| names.iter().position(|name| **name == *field);
+        let roles = info.into_iter().flat_map(|info| &info.roles);
+        let roles = roles.filter_map(|(field, role)| Some((*role, place(field)?)));
+        Meaning {
+            info,
+            roles: roles.collect(),
+        }
+    }
+}
+
+impl Deref for Event {
+    type Target = Header;
+
+    fn deref(&self) -> &Header {
+        &self.header
+    }
 }
 
 impl Event {
     /// What is known of this event ID.
     pub fn info(&self) -> Option<&'static EventInfo> {
-        self.info
+        self.meaning.info
     }
 
     /// Whether it is this event of the AAD provider.
@@ -344,10 +468,10 @@ impl Event {
 
     /// The fields that have the role and are not empty.
     pub(crate) fn values(&self, role: Role) -> impl Iterator<Item = &str> {
-        self.info()
-            .into_iter()
-            .flat_map(move |info| info.fields(role))
-            .filter_map(|field| self.data.get(field))
+        let places = self.meaning.roles.iter();
+        places
+            .filter(move |(of, _)| *of == role)
+            .filter_map(|(_, place)| self.data.value(*place))
             .filter(|value| !value.is_empty())
     }
 

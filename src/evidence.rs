@@ -329,11 +329,6 @@ impl<'a> Group<'a> {
     /// The last answer with a code; one of Entra ID before one of AD FS, which a window of the
     /// Entra token holds when the AD FS token was asked for on the side.
     fn server(&self) -> Option<Found<Server>> {
-        let of = |ids: &[u32], wanted: &dyn Fn(&Server) -> bool| {
-            self.last(ids, |event| {
-                Server::of(event).filter(|server| wanted(server))
-            })
-        };
         let foreign = |server: &Server| {
             let ad_fs = server.code.as_ref().is_some_and(|c| c.starts_with("MSIS"));
             ad_fs != self.enterprise
@@ -346,8 +341,19 @@ impl<'a> Group<'a> {
             &[id::NGC_NONCE_ERROR],
             self.diagnostics(),
         ];
-        let search =
-            |wanted: &dyn Fn(&Server) -> bool| sources.iter().find_map(|ids| of(ids, wanted));
+        let members = || self.members.iter().rev().copied();
+        let answers = sources.into_iter().flat_map(|ids| {
+            members().filter_map(|event| {
+                let value = self.event(event).filter(|of| is_one_of(of, ids));
+                let value = value.and_then(Server::of)?;
+                Some(Found { value, event })
+            })
+        });
+        let answers: Vec<Found<Server>> = answers.collect();
+        let search = |wanted: &dyn Fn(&Server) -> bool| {
+            let mut answers = answers.iter();
+            answers.find(|found| wanted(&found.value)).cloned()
+        };
         search(&|server| named(server) && !foreign(server))
             .or_else(|| search(&named))
             .or_else(|| search(&|_| true))
@@ -523,13 +529,17 @@ fn find<'m, T>(
 ) -> Option<Found<T>> {
     members.copied().find_map(|index| {
         let event = events.get(index)?;
-        let asked = event.provider == Provider::Aad && ids.contains(&event.event_id);
-        let value = asked.then(|| say(event)).flatten()?;
+        let value = is_one_of(event, ids).then(|| say(event)).flatten()?;
         Some(Found {
             value,
             event: index,
         })
     })
+}
+
+/// Whether it is one of these events of the AAD provider.
+fn is_one_of(event: &Event, ids: &[u32]) -> bool {
+    ids.contains(&event.event_id) && event.provider == Provider::Aad
 }
 
 /// The local name of a fault code; its prefix is arbitrary (`a:`, `wst:`, `trust:`).

@@ -22,7 +22,8 @@ pub struct EventInfo {
     pub event_id: u32,
     /// A short name.
     pub name: &'static str,
-    roles: Vec<(&'static str, Role)>,
+    /// What its fields hold, in the template's order.
+    pub(crate) roles: Vec<(&'static str, Role)>,
 }
 
 /// What a field holds, whatever its name says.

@@ -72,29 +72,25 @@ pub(crate) fn sort_by_machine(mut logs: Vec<Log>, hints: &[Hint], separate: bool
     };
     let mut machines: BTreeMap<(String, Option<Arc<str>>), Vec<Share>> = BTreeMap::new();
     for log in logs {
+        let new = || Share {
+            source: Arc::clone(&log.source),
+            unit: unit(&log.path, &log.source),
+            log: MachineLog {
+                path: log.path.clone(),
+                channels: Vec::new(),
+                records: log.records,
+                events: 0,
+                chunks_damaged: log.chunks_damaged,
+                dirty: log.dirty,
+            },
+            events: Vec::new(),
+            problems: Vec::new(),
+        };
         let mut here: BTreeMap<&str, Share> = BTreeMap::new();
-        for decoded in log.events {
-            let root = names.root(&decoded.event.computer);
-            let share = here.entry(root).or_insert_with(|| Share {
-                source: Arc::clone(&log.source),
-                unit: unit(&log.path, &log.source),
-                log: MachineLog {
-                    path: log.path.clone(),
-                    channels: Vec::new(),
-                    records: log.records,
-                    events: 0,
-                    chunks_damaged: log.chunks_damaged,
-                    dirty: log.dirty,
-                },
-                events: Vec::new(),
-                problems: Vec::new(),
-            });
-            let channels = &mut share.log.channels;
-            if let Err(at) = channels.binary_search(&decoded.event.channel) {
-                channels.insert(at, Arc::clone(&decoded.event.channel));
+        for chunk in log.events {
+            for (root, events) in names.by_root(chunk) {
+                here.entry(root).or_insert_with(new).add(events);
             }
-            share.log.events += 1;
-            share.events.push(decoded.event);
         }
         // A log of several machines does not tell whose its problems are.
         match here.len() {
@@ -128,8 +124,29 @@ struct Share {
     source: Arc<str>,
     unit: String,
     log: MachineLog,
-    events: Vec<Event>,
+    events: Vec<Vec<Decoded>>,
     problems: Vec<Problem>,
+}
+
+impl Share {
+    fn events(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().flatten().map(|decoded| &decoded.event)
+    }
+
+    fn add(&mut self, events: Vec<Decoded>) {
+        let channels = &mut self.log.channels;
+        let mut last = None;
+        for Decoded { event, .. } in &events {
+            if last != Some(&event.channel) {
+                last = Some(&event.channel);
+                if let Err(at) = channels.binary_search(&event.channel) {
+                    channels.insert(at, Arc::clone(&event.channel));
+                }
+            }
+        }
+        self.log.events += events.len() as u64;
+        self.events.push(events);
+    }
 }
 
 /// What of a source is taken to be of one computer: a folder in it, or all of it.
@@ -176,7 +193,7 @@ fn with_records_in_common(units: Vec<Vec<Share>>) -> Vec<Vec<Share>> {
     // Unit → the first one that it has a record in common with, directly or not.
     let mut joined: Vec<usize> = (0..units.len()).collect();
     for (number, shares) in units.iter().enumerate() {
-        for event in shares.iter().flat_map(|share| &share.events) {
+        for event in shares.iter().flat_map(Share::events) {
             let record = (&*event.channel, event.record_id, event.time);
             let other = *first.entry(record).or_insert(number);
             let (a, b) = (root_of(&joined, other), root_of(&joined, number));
@@ -212,7 +229,7 @@ struct Traits {
 impl Traits {
     fn of(shares: &[Share]) -> Traits {
         let mut traits = Traits::default();
-        for event in shares.iter().flat_map(|share| &share.events) {
+        for event in shares.iter().flat_map(Share::events) {
             traits
                 .devices
                 .extend(event.values(Role::DeviceId).filter_map(guid));
@@ -250,12 +267,15 @@ impl Traits {
 fn machine_of(shares: Vec<Share>, newest: Option<&str>) -> (Machine, u64) {
     let mut sources = BTreeSet::new();
     let mut logs = Vec::new();
-    let mut events = Vec::new();
     let mut problems = Vec::new();
+    let count: u64 = shares.iter().map(|share| share.log.events).sum();
+    let mut events: Vec<Event> = Vec::with_capacity(count as usize);
     for share in shares {
         sources.insert(share.source);
         logs.push(share.log);
-        events.extend(share.events);
+        for chunk in share.events {
+            events.extend(chunk.into_iter().map(|decoded| decoded.event));
+        }
         problems.extend(share.problems);
     }
     logs.sort_by(|a, b| a.path.cmp(&b.path));
@@ -264,7 +284,11 @@ fn machine_of(shares: Vec<Share>, newest: Option<&str>) -> (Machine, u64) {
     order(&mut events);
     let duplicates = (before - events.len()) as u64;
 
-    let spelled: BTreeSet<&Arc<str>> = events.iter().map(|event| &event.computer).collect();
+    let runs = events.chunk_by(|a, b| a.computer == b.computer);
+    let spelled: BTreeSet<&Arc<str>> = runs
+        .filter_map(|run| run.first())
+        .map(|event| &event.computer)
+        .collect();
     let last = events
         .iter()
         .rev()
@@ -438,11 +462,12 @@ impl Names {
         let mut returns: HashMap<String, BTreeSet<usize>> = HashMap::new();
         let mut chains = Vec::new();
         for (number, log) in logs.iter().enumerate() {
-            for decoded in &log.events {
-                let name = decoded.event.computer.to_lowercase();
+            let computers = computers_in(&log.events);
+            for computer in &computers {
+                let name = computer.to_lowercase();
                 joined.entry(name.clone()).or_insert(name);
             }
-            match names_in(&log.events) {
+            match names_in(&log.events, &computers) {
                 NamesIn::Chain(chain) => chains.push(chain),
                 NamesIn::Turns(names) => {
                     for name in names {
@@ -500,6 +525,21 @@ impl Names {
         root.map_or("", String::as_str)
     }
 
+    /// The events by their machines. Most chunks are one machine's, and go on as they are.
+    fn by_root(&self, chunk: Vec<Decoded>) -> BTreeMap<&str, Vec<Decoded>> {
+        let computers = chunk.iter().map(|decoded| &decoded.event.computer);
+        let mut others = computers.clone().zip(computers.skip(1));
+        let Some(first) = chunk.first().filter(|_| others.all(|(a, b)| a == b)) else {
+            let mut by_root: BTreeMap<&str, Vec<Decoded>> = BTreeMap::new();
+            for decoded in chunk {
+                let root = self.root(&decoded.event.computer);
+                by_root.entry(root).or_default().push(decoded);
+            }
+            return by_root;
+        };
+        BTreeMap::from([(self.root(&first.event.computer), chunk)])
+    }
+
     fn newest(&self, root: &str) -> Option<&str> {
         self.newest.get(root).map(String::as_str)
     }
@@ -529,10 +569,28 @@ enum NamesIn {
     Turns(BTreeSet<String>),
 }
 
-fn names_in(events: &[Decoded]) -> NamesIn {
+/// The computer names in a log, as they are spelled.
+fn computers_in(events: &[Vec<Decoded>]) -> HashSet<&Arc<str>> {
+    let mut computers = HashSet::new();
+    let mut last = None;
+    for Decoded { event, .. } in events.iter().flatten() {
+        if last != Some(&event.computer) {
+            last = Some(&event.computer);
+            computers.insert(&event.computer);
+        }
+    }
+    computers
+}
+
+/// The same in the order in which the computer had them. `computers` is all of them.
+fn names_in(events: &[Vec<Decoded>], computers: &HashSet<&Arc<str>>) -> NamesIn {
+    if computers.len() < 2 {
+        return NamesIn::Chain(Vec::new());
+    }
     // By record ID, not by time: clocks jump, above all around a rename.
     let mut by_record: Vec<(u64, &str)> = events
         .iter()
+        .flatten()
         .map(|decoded| (decoded.event.record_id, &*decoded.event.computer))
         .filter(|(_, name)| !name.is_empty())
         .collect();
@@ -556,12 +614,11 @@ fn names_in(events: &[Decoded]) -> NamesIn {
     }
     // Records of another machine keep their own numbers when they are forwarded, and meet in one
     // log whatever their channel.
-    let forwarded = events
-        .iter()
-        .any(|decoded| decoded.number != decoded.event.record_id)
-        || events
-            .windows(2)
-            .any(|pair| matches!(pair, [a, b] if a.event.channel != b.event.channel));
+    let mut decoded = events.iter().flatten();
+    let channel = decoded.clone().next().map(|first| &first.event.channel);
+    let forwarded = decoded.any(|decoded| {
+        decoded.number != decoded.event.record_id || Some(&decoded.event.channel) != channel
+    });
     if forwarded {
         chain.clear();
     }

@@ -2,8 +2,9 @@
 //! usual shape, else out of the XML that the evtx crate makes of them.
 
 use crate::chunk::{RECORD_HEADER_SIZE, RECORD_MAGIC, SMALLEST_RECORD, Span};
-use crate::event::{Data, Event, FieldNames, Level, Provider, Values, guid};
-use crate::knowledge::event_info;
+use crate::event::{
+    Data, Event, FieldNames, Header, Headers, Level, Meaning, Provider, Values, guid,
+};
 use crate::typed::{self, Templates};
 use chrono::{DateTime, Utc};
 use evtx::{EvtxChunk, EvtxChunkHeader, ParserSettings};
@@ -35,11 +36,14 @@ pub struct Undecodable {
     pub detail: String,
 }
 
-/// What the records of a log have in common: one `Arc` for each of the few names that all its
-/// events share, and its templates.
+/// What the records of a log have in common: one `Arc` for each of the few names and headers that
+/// its events share, and its templates.
 #[derive(Debug, Default)]
 pub struct Names {
     pub(crate) strings: HashSet<Arc<str>>,
+    pub(crate) headers: Headers,
+    /// Where the values of a chunk are collected.
+    values: Values,
     pub(crate) templates: Templates,
 }
 
@@ -84,7 +88,7 @@ pub fn decode(
     records: &[Span],
     names: &mut Names,
 ) -> (Vec<Decoded>, Vec<Undecodable>) {
-    let mut values = Values::default();
+    let mut values = std::mem::take(&mut names.values);
     let mut reader = typed::Reader::new(slot, names);
     let events = records
         .iter()
@@ -109,7 +113,9 @@ pub fn decode(
             }
         }
     }
-    (finish(records, events, values), failed)
+    let decoded = finish(records, events, values.collected());
+    names.values = values;
+    (decoded, failed)
 }
 
 /// The same out of the evtx crate's XML alone: what [`decode`] falls back to, and has to agree with.
@@ -141,15 +147,17 @@ pub fn decode_through_xml(
 /// The events with their values.
 fn finish(records: &[Span], events: Vec<Option<Event>>, values: Values) -> Vec<Decoded> {
     let values = Arc::new(values);
-    let decoded = records.iter().zip(events).filter_map(|(record, event)| {
+    // Most records have an event, and all of these are held for long: no more room than it takes.
+    let mut decoded = Vec::with_capacity(events.iter().flatten().count());
+    decoded.extend(records.iter().zip(events).filter_map(|(record, event)| {
         let mut event = event?;
         event.data.found_in(&values);
         Some(Decoded {
             event,
             number: record.number,
         })
-    });
-    decoded.collect()
+    }));
+    decoded
 }
 
 /// What the evtx crate makes of some of these records, by their offset.
@@ -551,38 +559,44 @@ impl Fields {
         names: &mut Names,
         values: &mut Values,
     ) -> Result<Event, String> {
-        let mut event = Event {
-            time: self.time.ok_or("the record has no readable time")?,
+        let time = self.time.ok_or("the record has no readable time")?;
+        let event_id = self.event_id.ok_or("the record has no event ID")?;
+        let record_id = self.record_id.ok_or("the record has no record ID")?;
+        let (field_names, texts): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
+        let field_names = Arc::new(unique_names(field_names));
+        let header = Header {
             computer: names.get(&self.computer),
             provider,
             channel: names.get(&self.channel),
-            event_id: self.event_id.ok_or("the record has no event ID")?,
+            event_id,
             version: self.version,
             level: Level::from_number(self.level),
             task: self.task,
             opcode: self.opcode,
             keywords: self.keywords,
-            record_id: self.record_id.ok_or("the record has no record ID")?,
+            user_sid: self.user_sid.map(|sid| names.get(&sid)),
+            names: Some(field_names),
+            meaning: Meaning::default(),
+        };
+        let header = names.headers.get(header);
+        let event = Event {
+            time,
+            record_id,
             // Process 0 is idle: exports write it where the number was lost.
             process_id: self.process_id.filter(|id| *id != 0),
             thread_id: self.thread_id,
             activity_id: self.activity_id,
-            user_sid: self.user_sid.map(|sid| names.get(&sid)),
-            data: Data::default(),
-            info: None,
+            data: Data::new(header.names.clone(), values.next()),
+            header,
         };
-        event.info = event_info(provider, event.event_id);
-        let (field_names, texts): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
-        let field_names = unique_names(field_names);
-        let first = values.next();
-        for (name, value) in field_names.0.iter().zip(texts) {
+        let field_names = event.names.iter().flat_map(|names| &names.0);
+        for (name, value) in field_names.zip(texts) {
             let text = values.text();
             let start = text.len();
             text.push_str(&value);
-            typed::mask_from(text, start, name, event.info);
+            typed::mask_from(text, start, name, event.info());
             values.end_value();
         }
-        event.data = Data::new(Arc::new(field_names), first);
         Ok(event)
     }
 }

@@ -10,8 +10,10 @@ use crate::analysis::{self, Analysis};
 use crate::code::Code;
 use crate::event::Data;
 use crate::knowledge::EventInfo;
+use crate::machine::Machine;
 use crate::problem::ProblemKind;
 use crate::scan::Scan;
+use crate::window::Member;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use rayon::prelude::*;
 #[cfg(feature = "cli")]
@@ -366,9 +368,11 @@ pub struct WindowReport<'a> {
     /// What it means; null if it succeeded at once.
     pub diagnosis: Option<DiagnosisReport<'a>>,
     /// Its events, in order.
-    pub events: Vec<EventReport<'a>>,
+    #[cfg_attr(feature = "cli", schemars(with = "Vec<EventReport<'a>>"))]
+    pub events: Members<'a>,
     /// Later events, or those of other processes, with its correlation ID.
-    pub related: Vec<EventReport<'a>>,
+    #[cfg_attr(feature = "cli", schemars(with = "Vec<EventReport<'a>>"))]
+    pub related: Members<'a>,
     /// Registration runs it is linked to.
     pub registrations: Vec<LinkReport>,
 }
@@ -740,7 +744,7 @@ pub struct DecisiveReport<'a> {
 }
 
 /// An event of a window.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct EventReport<'a> {
@@ -775,6 +779,44 @@ pub struct EventReport<'a> {
     /// Its place in the machine's total order.
     #[serde(skip)]
     pub(crate) place: usize,
+}
+
+/// Events of a window, each made when it is asked for: most of a report are these.
+#[derive(Clone, Copy, Debug)]
+pub struct Members<'a> {
+    machine: &'a Machine,
+    analysis: &'a Analysis,
+    members: &'a [Member],
+}
+
+impl<'a> Members<'a> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The events, in order.
+    pub fn iter(&self) -> impl Iterator<Item = EventReport<'a>> + use<'a> {
+        let Members {
+            machine,
+            analysis,
+            members,
+        } = *self;
+        members.iter().filter_map(move |member| {
+            build::event_report(machine, analysis, member.event, Some(member.via))
+        })
+    }
+}
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
 }
 
 fn data<S: Serializer>(data: &Data, serializer: S) -> Result<S::Ok, S::Error> {

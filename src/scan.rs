@@ -84,9 +84,9 @@ impl Progress {
         self.computers.lock().map_or(0, |computers| computers.len())
     }
 
-    fn saw(&self, events: &[Decoded]) {
+    fn saw(&self, events: &[Vec<Decoded>]) {
         let mut last: Option<&Arc<str>> = None;
-        for Decoded { event, .. } in events {
+        for Decoded { event, .. } in events.iter().flatten() {
             if last != Some(&event.computer) {
                 last = Some(&event.computer);
                 if let Ok(mut computers) = self.computers.lock() {
@@ -202,7 +202,8 @@ pub(crate) struct Log {
     pub(crate) dirty: bool,
     pub(crate) records: u64,
     pub(crate) chunks_damaged: u64,
-    pub(crate) events: Vec<Decoded>,
+    /// Chunk by chunk, so that no event is moved before it is known whose it is.
+    pub(crate) events: Vec<Vec<Decoded>>,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -434,7 +435,7 @@ impl Gathered {
             logs: 1,
             bytes,
             records: part.records,
-            events: part.events.len() as u64,
+            events: part.events.iter().map(Vec::len).sum::<usize>() as u64,
             other_files: 0,
         };
         self.count(&place, counts);
@@ -1075,7 +1076,8 @@ struct Part {
     chunks: u64,
     records: u64,
     chunks_damaged: u64,
-    events: Vec<Decoded>,
+    /// Chunk by chunk, none of them empty.
+    events: Vec<Vec<Decoded>>,
     problems: Vec<Problem>,
 }
 
@@ -1210,7 +1212,9 @@ impl Part {
         let decoded = catch_unwind(AssertUnwindSafe(|| record::decode(slot, records, names)));
         match decoded {
             Ok((events, undecodable)) => {
-                self.events.extend(events);
+                if !events.is_empty() {
+                    self.events.push(events);
+                }
                 for record in undecodable {
                     let at = offset + record.span.start as u64;
                     let detail = format!("record {}: {}", record.span.number, record.detail);

@@ -100,7 +100,8 @@ fn is_announced(bytes: &[u8], at: usize) -> bool {
     let name = before
         .get(..before.len() - quotes.count())
         .unwrap_or_default();
-    NAMES.iter().any(|secret| ends_with(name, secret))
+    let may_end_one = |b: &u8| matches!(b | 0x20, b'n' | b't' | b'd' | b'y' | b'r' | b'l');
+    name.last().is_some_and(may_end_one) && NAMES.iter().any(|secret| ends_with(name, secret))
 }
 
 /// The same, looked for at each place.

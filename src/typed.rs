@@ -11,8 +11,8 @@ use crate::binxml::{
     value,
 };
 use crate::chunk::{RECORD_HEADER_SIZE, Span, u16_at, u32_at, u64_at};
-use crate::event::{Data, Event, FieldNames, Level, Provider, Values};
-use crate::knowledge::{EventInfo, Role, event_info};
+use crate::event::{Data, Event, FieldNames, Header, Headers, Level, Meaning, Provider, Values};
+use crate::knowledge::{EventInfo, Role};
 use crate::record::{Names, intern, unique_names};
 use crate::secret;
 use chrono::{DateTime, Utc};
@@ -615,12 +615,12 @@ impl<'a, 'n> Reader<'a, 'n> {
             system: &self.system,
             recent: &mut templates.recent,
             strings: &mut self.names.strings,
+            headers: &mut self.names.headers,
         };
-        let mut event = record.system(plan)?;
+        let names = fields.map(|(fields, _)| Arc::clone(&fields.names));
+        let event = record.system(plan, names, values.next())?;
         if let Some((fields, of)) = fields {
-            let first = values.next();
-            record_fields(chunk, fields, of, event.info, values)?;
-            event.data = Data::new(Arc::clone(&fields.names), first);
+            record_fields(chunk, fields, of, event.info(), values)?;
         }
         Some(event)
     }
@@ -743,6 +743,7 @@ struct Record<'r> {
     system: &'r [Value],
     recent: &'r mut Vec<Recent>,
     strings: &'r mut Strings,
+    headers: &'r mut Headers,
 }
 
 impl Record<'_> {
@@ -798,8 +799,13 @@ impl Record<'_> {
         }
     }
 
-    /// The event without its fields.
-    fn system(&mut self, plan: &EventPlan) -> Option<Event> {
+    /// The event whose fields have these names, and values from this one on.
+    fn system(
+        &mut self,
+        plan: &EventPlan,
+        names: Option<Arc<FieldNames>>,
+        first: u32,
+    ) -> Option<Event> {
         if plan.dependency != NO_DEPENDENCY && self.value(plan.dependency)?.kind == value::NULL {
             return None;
         }
@@ -867,8 +873,7 @@ impl Record<'_> {
             }
         }
         let (provider, event_id) = (provider?, event_id?);
-        Some(Event {
-            time: time?,
+        let header = self.headers.get(Header {
             computer: computer?,
             provider,
             channel: channel?,
@@ -878,14 +883,19 @@ impl Record<'_> {
             task,
             opcode,
             keywords,
+            user_sid,
+            names,
+            meaning: Meaning::default(),
+        });
+        Some(Event {
+            time: time?,
             record_id: record_id?,
             // Process 0 is idle: exports write it where the number was lost.
             process_id: process_id.filter(|id| *id != 0),
             thread_id,
             activity_id,
-            user_sid,
-            data: Data::default(),
-            info: event_info(provider, event_id),
+            data: Data::new(header.names.clone(), first),
+            header,
         })
     }
 }

@@ -802,7 +802,15 @@ fn relate_broker_events(events: &[Event], drafts: &[Draft], places: &mut [Place]
 }
 
 fn finish(events: &[Event], drafts: Vec<Draft>, threads: &Threads, places: &[Place]) -> Windows {
-    let mut members: Vec<Vec<Member>> = vec![Vec::new(); drafts.len()];
+    let mut counts = vec![0; drafts.len()];
+    for place in places {
+        if let Place::Member(number, _) = place
+            && let Some(count) = counts.get_mut(*number)
+        {
+            *count += 1;
+        }
+    }
+    let mut members: Vec<Vec<Member>> = counts.into_iter().map(Vec::with_capacity).collect();
     let mut related: Vec<Vec<Member>> = vec![Vec::new(); drafts.len()];
     let mut failures = vec![false; events.len()];
     let mut housekeeping = vec![None; events.len()];

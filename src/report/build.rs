@@ -14,7 +14,7 @@ use crate::scan::Scan;
 use crate::state::{self, User};
 use crate::token::TokenRequest;
 use crate::triage;
-use crate::window::{Edge, Outcome, SHARE, Via, Window};
+use crate::window::{Edge, Member, Outcome, SHARE, Via, Window};
 
 impl<'a> Report<'a> {
     /// The report on a scan and the [`analyze`](crate::analysis::analyze)d events of its machines, in the
@@ -218,6 +218,11 @@ fn window_report<'a>(
 ) -> Option<WindowReport<'a>> {
     let event = |index: usize| machine.events.get(index);
     let id = |index: usize| event_id(machine, index);
+    let members = |members: &'a [Member]| Members {
+        machine,
+        analysis,
+        members,
+    };
     let evidence = &window.evidence;
     let first = event(window.start_event)?;
     let last = event(window.end_event)?;
@@ -292,16 +297,8 @@ fn window_report<'a>(
             .get(number)
             .and_then(|of| of.as_ref())
             .map(diagnosis_report),
-        events: window
-            .members
-            .iter()
-            .filter_map(|member| event_report(machine, analysis, member.event, Some(member.via)))
-            .collect(),
-        related: window
-            .related
-            .iter()
-            .filter_map(|member| event_report(machine, analysis, member.event, Some(member.via)))
-            .collect(),
+        events: members(&window.members),
+        related: members(&window.related),
         registrations: links(analysis.links_of_windows.get(number), |link| {
             run_id(link.run)
         }),
@@ -324,7 +321,7 @@ fn shared(machine: &Machine, window: &Window, of: impl Fn(&Event) -> Option<u32>
     agree.then_some(number)
 }
 
-fn event_report<'a>(
+pub(super) fn event_report<'a>(
     machine: &'a Machine,
     analysis: &Analysis,
     index: usize,

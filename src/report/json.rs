@@ -230,7 +230,7 @@ impl Json<'_> {
 /// Whether JSON and a terminal take all of these characters as they are: block by block and without
 /// a branch in it, so that many are looked at at once.
 fn is_plain(bytes: &[u8]) -> bool {
-    const BLOCK: usize = 16;
+    const BLOCK: usize = 8;
     let special = |found: u8, b: &u8| {
         let is = u8::from;
         found | is(*b < 0x20) | is(*b == b'"') | is(*b == b'\\') | is(*b >= 0x7f)
@@ -392,7 +392,11 @@ impl<'j, 'a> Serializer for &'j mut Json<'a> {
     }
 
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> fmt::Result {
-        self.serialize_str(variant)
+        // The names of the wire format have nothing to escape.
+        self.text.push(b'"');
+        self.text.extend_from_slice(variant.as_bytes());
+        self.text.push(b'"');
+        Ok(())
     }
 
     fn serialize_newtype_struct<T: ?Sized + Serialize>(
@@ -428,7 +432,10 @@ impl<'j, 'a> Serializer for &'j mut Json<'a> {
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Parts<'j, 'a>, fmt::Error> {
         // Windows are most of a report: several threads write them, and their text goes in here.
         let written = match name {
-            "WindowReport" => self.sink.as_mut().and_then(Sink::next),
+            // One thread need not hold it back.
+            "WindowReport" if rayon::current_num_threads() > 1 => {
+                self.sink.as_mut().and_then(Sink::next)
+            }
             _ => None,
         };
         match &written {

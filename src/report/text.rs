@@ -112,11 +112,11 @@ fn windows(machine: &MachineReport<'_>, options: Options, out: &mut dyn Write) -
         window_line(window, out)?;
         let is_answer = answer.is_some_and(|answer| answer.id == window.id);
         if options.all || is_answer {
-            for event in &window.events {
-                event_line(event, "    ", out)?;
+            for event in window.events.iter() {
+                event_line(&event, "    ", out)?;
             }
-            for event in &window.related {
-                event_line(event, "  ~ ", out)?;
+            for event in window.related.iter() {
+                event_line(&event, "  ~ ", out)?;
             }
         }
     }

@@ -30,29 +30,26 @@ pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
             if date.replace(day) != Some(day) {
                 writeln!(out, "  {day}")?;
             }
-            line(&mark, event, out)?;
+            line(&mark, &event, out)?;
         }
     }
     problems(report, out)
 }
 
 /// The machine's events in their total order.
-fn marked<'r, 'a>(machine: &'r MachineReport<'a>) -> Vec<(String, &'r EventReport<'a>)> {
-    let mut events: Vec<(String, &EventReport<'a>)> = Vec::new();
+fn marked<'a>(machine: &MachineReport<'a>) -> Vec<(String, EventReport<'a>)> {
+    let mut events: Vec<(String, EventReport<'a>)> = Vec::new();
     for window in &machine.windows {
         events.extend(window.events.iter().map(|event| (window.id.clone(), event)));
         let related = window.related.iter();
         events.extend(related.map(|event| (format!("~{}", window.id), event)));
     }
     for run in &machine.registrations {
-        events.extend(run.events.iter().map(|event| (run.id.clone(), event)));
+        let members = run.events.iter().cloned();
+        events.extend(members.map(|event| (run.id.clone(), event)));
     }
-    events.extend(
-        machine
-            .other_events
-            .iter()
-            .map(|event| (String::new(), event)),
-    );
+    let others = machine.other_events.iter().cloned();
+    events.extend(others.map(|event| (String::new(), event)));
     events.sort_by_key(|(_, event)| event.place);
     events
 }
