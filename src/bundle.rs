@@ -4,6 +4,7 @@
 //! The texts are told by their names, since nothing in them says what they are.
 
 use crate::event::{Header, Headers};
+use crate::machine::unit;
 use crate::problem::{Problem, ProblemKind};
 use crate::record::Decoded;
 use crate::scan::Log;
@@ -13,15 +14,52 @@ use std::sync::Arc;
 /// As much of a text as is looked at.
 pub(crate) const TEXT: usize = 0x1_0000;
 
-/// A computer's name, out of something else than a record.
-#[derive(Clone, Debug)]
-pub(crate) struct Hint {
-    /// The file that says so, as the report prints it.
-    pub(crate) path: String,
-    /// The input or archive that it was found in.
-    pub(crate) source: Arc<str>,
+/// What texts beside the logs say of the computers that they are from: of each unit the surest.
+#[derive(Debug, Default)]
+pub(crate) struct Hints(BTreeMap<String, Hint>);
+
+/// A computer's name, and what says so.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Hint {
     text: Text,
-    name: String,
+    /// Nothing if two equally sure ones differ.
+    name: Option<String>,
+    /// The file that says so, as the report prints it.
+    path: String,
+}
+
+impl Hints {
+    /// Takes a hint over, in whatever order they come.
+    fn add(&mut self, unit: String, hint: Hint) {
+        let of = self.0.entry(unit).or_insert_with(|| hint.clone());
+        let lower = |hint: &Hint| hint.name.as_ref().map(|name| name.to_lowercase());
+        if hint.text == of.text && lower(&hint) != lower(of) {
+            of.name = None;
+        } else if hint < *of {
+            *of = hint;
+        }
+    }
+
+    pub(crate) fn extend(&mut self, others: Hints) {
+        for (unit, hint) in others.0 {
+            self.add(unit, hint);
+        }
+    }
+
+    /// Learns the computer's name from a text, if one of this name tells it; says whether it does.
+    pub(crate) fn learn(
+        &mut self,
+        path: &str,
+        source: &str,
+        read: impl FnOnce() -> Vec<u8>,
+    ) -> bool {
+        let hint = hint(path, read);
+        let found = hint.is_some();
+        if let Some(hint) = hint {
+            self.add(unit(path, source), hint);
+        }
+        found
+    }
 }
 
 /// Texts that name the computer, the surest first.
@@ -41,8 +79,8 @@ enum Text {
     DeviceState,
 }
 
-/// What of a text tells the computer's name, if one of this name does.
-pub(crate) fn hint(path: &str, source: &Arc<str>, read: impl FnOnce() -> Vec<u8>) -> Option<Hint> {
+/// The computer's name out of a text, if one of this name tells it.
+fn hint(path: &str, read: impl FnOnce() -> Vec<u8>) -> Option<Hint> {
     let file = path.rsplit(['/', '!']).next()?.to_lowercase();
     let text = match file.as_str() {
         "build.txt" => Text::Build,
@@ -62,10 +100,9 @@ pub(crate) fn hint(path: &str, source: &Arc<str>, read: impl FnOnce() -> Vec<u8>
         _ => name_in(text, &decode(&read()))?,
     };
     is_host(&name).then(|| Hint {
-        path: path.to_owned(),
-        source: Arc::clone(source),
         text,
-        name,
+        name: Some(name),
+        path: path.to_owned(),
     })
 }
 
@@ -121,47 +158,36 @@ fn is_host(name: &str) -> bool {
 
 /// Gives events whose records name no computer the name that the rest of their bundle has for it,
 /// and says so.
-pub(crate) fn give_lost_names(logs: &mut [Log], hints: &[Hint]) {
+pub(crate) fn give_lost_names(logs: &mut [Log], mut hints: Hints) {
     let lost = |of: &Decoded| of.event.computer.is_empty();
     let is_lost = |log: &Log| log.events.iter().flatten().any(lost);
     if !logs.iter().any(is_lost) {
         return;
     }
-    // Scope → the surest name in it, nothing where two are as sure, and what says so.
-    let mut known: BTreeMap<String, (Text, Option<(String, String)>)> = BTreeMap::new();
-    let mut learn = |path: &str, source: &str, text: Text, name: &str| {
-        for scope in scopes(path, source) {
-            let found = Some((name.to_owned(), path.to_owned()));
-            let of = known.entry(scope).or_insert_with(|| (text, found.clone()));
-            if text < of.0 {
-                *of = (text, found);
-            } else if text == of.0 {
-                let same = |(known, _): &(String, String)| known.eq_ignore_ascii_case(name);
-                of.1 = of.1.take().filter(same);
-            }
-        }
-    };
     for log in logs.iter() {
         let mut last = "";
         for decoded in log.events.iter().flatten() {
             let name = &*decoded.event.computer;
             if !name.is_empty() && name != last {
-                learn(&log.path, &log.source, Text::Record, name);
+                let hint = Hint {
+                    text: Text::Record,
+                    name: Some(name.to_owned()),
+                    path: log.path.clone(),
+                };
+                hints.add(unit(&log.path, &log.source), hint);
                 last = name;
             }
         }
     }
-    for hint in hints {
-        learn(&hint.path, &hint.source, hint.text, &hint.name);
-    }
     for log in logs.iter_mut().filter(|log| is_lost(log)) {
-        let mut scopes = scopes(&log.path, &log.source);
-        let said = scopes.find_map(|scope| known.get(&scope)?.1.clone());
+        let said = scopes(&log.path, &log.source).find_map(|scope| hints.0.get(&scope));
         let found = match said {
-            Some((name, path)) => Some((name, format!("as {path} says"))),
-            None => {
-                name_in_path(&log.path).map(|name| (name.to_owned(), "as its path says".to_owned()))
+            // Two that differ tell nothing, and what is further off still less.
+            Some(Hint { name, path, .. }) => {
+                name.clone().map(|name| (name, format!("as {path} says")))
             }
+            None => name_in_path(&log.path, &log.root)
+                .map(|name| (name.to_owned(), "as its path says".to_owned())),
         };
         let Some((name, why)) = found else {
             continue;
@@ -186,10 +212,10 @@ pub(crate) fn give_lost_names(logs: &mut [Log], hints: &[Hint]) {
     }
 }
 
-/// Where what a file says of the computer holds, the narrowest first: its folder in the source, the
-/// source, and the archives around it.
+/// What a file's own place says holds before what its source says, and what the archives say that
+/// it lies in. What else lies in these may be another computer's.
 fn scopes(path: &str, source: &str) -> impl Iterator<Item = String> {
-    let own = [crate::machine::unit(path, source), source.to_owned()];
+    let own = [unit(path, source), source.to_owned()];
     let around = source.match_indices('!').rev();
     let around: Vec<String> = around
         .map(|(at, _)| source.get(..at).unwrap_or_default().to_owned())
@@ -198,9 +224,10 @@ fn scopes(path: &str, source: &str) -> impl Iterator<Item = String> {
 }
 
 /// The computer's name in the names of a file, its folders and its archives, as collectors put it
-/// there.
-fn name_in_path(path: &str) -> Option<&str> {
-    let parts: Vec<&str> = path.split(['/', '!']).collect();
+/// there. Where the root lies is the reader's own affair.
+fn name_in_path<'p>(path: &'p str, root: &str) -> Option<&'p str> {
+    let above = root.trim_end_matches('/').rfind('/').map_or(0, |at| at + 1);
+    let parts: Vec<&str> = path.get(above..)?.split(['/', '!']).collect();
     let mut found = parts
         .iter()
         .rev()
@@ -209,17 +236,24 @@ fn name_in_path(path: &str) -> Option<&str> {
     let before_disk = || {
         // What stands in front of a disk's own tree: NAME.zip!C/Windows/…, NAME/C/Windows/…
         let at = parts.windows(2).position(|pair| match pair {
-            [disk, folder] => {
-                matches!(*disk, "C" | "C%3A" | "C:") && folder.eq_ignore_ascii_case("Windows")
-            }
+            [disk, folder] => is_drive(disk) && folder.eq_ignore_ascii_case("Windows"),
             _ => false,
         })?;
-        Some(stem(parts.get(at.checked_sub(1)?)?))
+        let before = at.checked_sub(1)?;
+        let name = parts.get(before)?;
+        // A folder that was named may be where a disk is mounted.
+        (before > 0 || stem(name).len() < name.len()).then_some(stem(name))
     };
     found
         .next()
         .or_else(before_disk)
         .filter(|name| is_host(name))
+}
+
+/// `C`, `C:`, and `C%3A` as collectors escape it.
+fn is_drive(part: &str) -> bool {
+    let (letter, rest) = part.split_at_checked(1).unwrap_or_default();
+    letter.bytes().all(|c| c.is_ascii_alphabetic()) && matches!(rest, "" | ":" | "%3A")
 }
 
 /// A name without an archive's ending.

@@ -1,9 +1,9 @@
 //! Whose event it is: machines, their renames, and events that several logs hold.
 
-use crate::bundle::{Hint, give_lost_names};
+use crate::bundle::{Hints, give_lost_names};
 use crate::event::{Event, guid, id};
 use crate::knowledge::Role;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::record::Decoded;
 use crate::scan::Log;
 use chrono::{DateTime, Utc};
@@ -61,7 +61,7 @@ pub(crate) struct Sorted {
 
 /// Brings the logs' events together by machine. Equal names in several sources are one machine,
 /// unless they are to be kept apart or their logs contradict each other.
-pub(crate) fn sort_by_machine(mut logs: Vec<Log>, hints: &[Hint], separate: bool) -> Sorted {
+pub(crate) fn sort_by_machine(mut logs: Vec<Log>, hints: Hints, separate: bool) -> Sorted {
     logs.sort_by(|a, b| (&a.path, &a.ordinal).cmp(&(&b.path, &b.ordinal)));
     give_lost_names(&mut logs, hints);
     let names = Names::of(&logs);
@@ -70,7 +70,7 @@ pub(crate) fn sort_by_machine(mut logs: Vec<Log>, hints: &[Hint], separate: bool
         problems: Vec::new(),
         duplicates: 0,
     };
-    let mut machines: BTreeMap<(String, Option<Arc<str>>), Vec<Share>> = BTreeMap::new();
+    let mut machines: BTreeMap<(String, Option<String>), Vec<Share>> = BTreeMap::new();
     for log in logs {
         let new = || Share {
             source: Arc::clone(&log.source),
@@ -100,16 +100,16 @@ pub(crate) fn sort_by_machine(mut logs: Vec<Log>, hints: &[Hint], separate: bool
             _ => sorted.problems.extend(log.problems),
         }
         for (root, share) in here {
-            let source = separate.then(|| Arc::clone(&share.source));
+            let unit = separate.then(|| share.unit.clone());
             machines
-                .entry((root.to_owned(), source))
+                .entry((root.to_owned(), unit))
                 .or_default()
                 .push(share);
         }
     }
     for ((root, _), shares) in machines {
-        for shares in told_apart(shares) {
-            let (machine, duplicates) = machine_of(shares, names.newest(&root));
+        for computer in told_apart(shares) {
+            let (machine, duplicates) = machine_of(computer, names.newest(&root));
             sorted.duplicates += duplicates;
             sorted.machines.push(machine);
         }
@@ -149,39 +149,99 @@ impl Share {
     }
 }
 
-/// What of a source is taken to be of one computer: a folder in it, or all of it.
+/// What is taken to be of one computer, before its logs are compared: an archive, or a folder in a
+/// folder that was named.
 pub(crate) fn unit(path: &str, source: &str) -> String {
     let below = path.strip_prefix(source).unwrap_or(path);
-    match below.trim_start_matches(['/', '!']).split_once('/') {
-        Some((folder, _)) => format!("{source}/{folder}"),
-        None => source.to_owned(),
+    match below.trim_start_matches('/').split_once('/') {
+        Some((folder, _)) if !below.starts_with('!') => format!("{source}/{folder}"),
+        _ => source.to_owned(),
     }
 }
 
-/// The shares of one name, each list of one computer: units that share a record are one; of the
-/// others those are kept apart that contradict each other.
-fn told_apart(shares: Vec<Share>) -> Vec<Vec<Share>> {
+/// Logs of one computer, and why they are kept apart from others of its name, if they are.
+type Computer = (Vec<Share>, Option<&'static str>);
+
+const CONTRADICTS: &str = "another computer has this name, too: its device or tenant IDs, or the times \
+    of its records, contradict the ones here";
+const UNCLEAR: &str = "several computers have this name, and nothing tells which of them this is";
+
+/// More than this many that contradict others of their name are not compared pair by pair: what
+/// could be joined among so many would be a guess.
+const COMPARED: usize = 256;
+
+/// The shares of one name, by computer. Units that share a record are one computer's. Where others
+/// contradict each other they are kept apart, and what fits more than one of them is, too.
+fn told_apart(shares: Vec<Share>) -> Vec<Computer> {
     let mut units: BTreeMap<String, Vec<Share>> = BTreeMap::new();
     for share in shares {
         units.entry(share.unit.clone()).or_default().push(share);
     }
     let units = with_records_in_common(units.into_values().collect());
     if units.len() < 2 {
-        return units;
+        return units.into_iter().map(|shares| (shares, None)).collect();
     }
+    let mut channels = HashMap::new();
+    let traits: Vec<Traits> = units
+        .iter()
+        .map(|shares| Traits::of(shares, &mut channels))
+        .collect();
+    let contradicted = contradicted(&traits);
+    let pairs = contradicted.iter().filter(|is| **is).count() <= COMPARED;
     let mut computers: Vec<(Traits, Vec<Share>)> = Vec::new();
-    for shares in units {
-        let traits = Traits::of(&shares);
-        let same = computers.iter_mut().find(|(of, _)| !of.contradict(&traits));
-        match same {
-            Some((of, computer)) => {
+    let mut others: Vec<Vec<Share>> = Vec::new();
+    for ((shares, traits), contradicted) in units.into_iter().zip(traits).zip(contradicted) {
+        if !contradicted {
+            others.push(shares);
+            continue;
+        }
+        let fits = |(of, _): &&mut (Traits, Vec<Share>)| pairs && !of.contradict(&traits);
+        let mut fitting = computers.iter_mut().filter(fits);
+        match (fitting.next(), fitting.next()) {
+            (Some((of, computer)), None) => {
                 of.add(traits);
                 computer.extend(shares);
             }
-            None => computers.push((traits, shares)),
+            _ => computers.push((traits, shares)),
         }
     }
-    computers.into_iter().map(|(_, shares)| shares).collect()
+    let mut told: Vec<Computer> = computers
+        .into_iter()
+        .map(|(_, shares)| (shares, Some(CONTRADICTS)))
+        .collect();
+    if told.is_empty() {
+        return vec![(others.into_iter().flatten().collect(), None)];
+    }
+    // What contradicts none of several may be any of them.
+    told.extend(others.into_iter().map(|shares| (shares, Some(UNCLEAR))));
+    told
+}
+
+/// Which of them contradict another one.
+fn contradicted(traits: &[Traits]) -> Vec<bool> {
+    let mut times: HashMap<&Record, BTreeSet<DateTime<Utc>>> = HashMap::new();
+    for (record, time) in traits.iter().flat_map(|traits| &traits.records) {
+        times.entry(record).or_default().insert(*time);
+    }
+    times.retain(|_, times| times.len() > 1);
+    let ids = |of: fn(&Traits) -> &BTreeSet<Uuid>| {
+        let sets: BTreeSet<&BTreeSet<Uuid>> = traits.iter().map(of).collect();
+        let contradicted = |set: &BTreeSet<Uuid>| sets.iter().any(|other| differ(set, other));
+        let found = sets.iter().filter(|set| contradicted(set));
+        found.copied().collect::<BTreeSet<_>>()
+    };
+    let (devices, tenants) = (ids(|of| &of.devices), ids(|of| &of.tenants));
+    let is_contradicted = |of: &Traits| {
+        devices.contains(&of.devices)
+            || tenants.contains(&of.tenants)
+            || of.records.keys().any(|record| times.contains_key(record))
+    };
+    traits.iter().map(is_contradicted).collect()
+}
+
+/// Whether both say something, and nothing in common.
+fn differ(a: &BTreeSet<Uuid>, b: &BTreeSet<Uuid>) -> bool {
+    !a.is_empty() && !b.is_empty() && a.is_disjoint(b)
 }
 
 /// Joins the units that hold the same record: only one computer wrote it.
@@ -217,28 +277,34 @@ fn root_of(joined: &[usize], mut number: usize) -> usize {
     number
 }
 
+/// A channel by its number, and a record ID in it.
+type Record = (usize, u64);
+
 /// What tells two computers of one name apart.
 #[derive(Default)]
 struct Traits {
     devices: BTreeSet<Uuid>,
     tenants: BTreeSet<Uuid>,
     /// When each record was written, in the channels whose numbers only ever grow.
-    records: HashMap<(Arc<str>, u64), DateTime<Utc>>,
+    records: HashMap<Record, DateTime<Utc>>,
 }
 
 impl Traits {
-    fn of(shares: &[Share]) -> Traits {
+    /// Channels are numbered as they come.
+    fn of(shares: &[Share], channels: &mut HashMap<Arc<str>, usize>) -> Traits {
         let mut traits = Traits::default();
         for event in shares.iter().flat_map(Share::events) {
-            traits
-                .devices
-                .extend(event.values(Role::DeviceId).filter_map(guid));
-            traits
-                .tenants
-                .extend(event.values(Role::TenantId).filter_map(guid));
+            let ids = |role| event.values(role).filter_map(guid);
+            traits.devices.extend(ids(Role::DeviceId));
+            traits.tenants.extend(ids(Role::TenantId));
             // Direct channels begin again each time they are switched on.
             if !(event.channel.ends_with("/Analytic") || event.channel.ends_with("/Debug")) {
-                let record = (Arc::clone(&event.channel), event.record_id);
+                let next = channels.len();
+                let channel = match channels.get(&event.channel) {
+                    Some(channel) => *channel,
+                    None => *channels.entry(Arc::clone(&event.channel)).or_insert(next),
+                };
+                let record = (channel, event.record_id);
                 traits.records.entry(record).or_insert(event.time);
             }
         }
@@ -246,9 +312,6 @@ impl Traits {
     }
 
     fn contradict(&self, other: &Traits) -> bool {
-        let differ = |a: &BTreeSet<Uuid>, b: &BTreeSet<Uuid>| {
-            !a.is_empty() && !b.is_empty() && a.is_disjoint(b)
-        };
         let mut records = other.records.iter();
         differ(&self.devices, &other.devices)
             || differ(&self.tenants, &other.tenants)
@@ -264,7 +327,7 @@ impl Traits {
 
 /// The machine, and how many of its events were duplicates. `newest` is the name that renames
 /// ended with, in lower case, if it was renamed.
-fn machine_of(shares: Vec<Share>, newest: Option<&str>) -> (Machine, u64) {
+fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64) {
     let mut sources = BTreeSet::new();
     let mut logs = Vec::new();
     let mut problems = Vec::new();
@@ -278,6 +341,13 @@ fn machine_of(shares: Vec<Share>, newest: Option<&str>) -> (Machine, u64) {
         }
         problems.extend(share.problems);
     }
+    problems.extend(apart.zip(sources.first()).map(|(why, source)| Problem {
+        path: source.to_string(),
+        offset: None,
+        kind: ProblemKind::SameName,
+        detail: why.to_owned(),
+        lost_bytes: 0,
+    }));
     logs.sort_by(|a, b| a.path.cmp(&b.path));
     problems.sort();
     let before = events.len();
@@ -289,10 +359,10 @@ fn machine_of(shares: Vec<Share>, newest: Option<&str>) -> (Machine, u64) {
         .filter_map(|run| run.first())
         .map(|event| &event.computer)
         .collect();
-    let last = events
-        .iter()
-        .rev()
-        .find(|event| newest.is_none_or(|newest| event.computer.to_lowercase() == newest));
+    let is_newest =
+        |event: &&Event| newest.is_none_or(|newest| event.computer.to_lowercase() == newest);
+    // Another computer may have been renamed to it, and this one not.
+    let last = events.iter().rfind(is_newest).or_else(|| events.last());
     let name = last.map_or_else(|| "".into(), |event| Arc::clone(&event.computer));
     let others = spelled
         .into_iter()
@@ -480,7 +550,8 @@ impl Names {
             (Some(a), Some(b)) => !a.is_disjoint(b),
             _ => false,
         };
-        // A name that was changed to several names is an image's, of which they were cloned.
+        // A name that was changed to several names is an image's, of which they were cloned; unless
+        // these follow one another, and a log has nothing of the time between.
         let mut successors: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for pair in chains.iter().flat_map(|chain| chain.windows(2)) {
             if let [before, after] = pair {
@@ -491,10 +562,7 @@ impl Names {
         for chain in &chains {
             for pair in chain.windows(2) {
                 let [before, after] = pair else { continue };
-                let cloned = successors
-                    .get(before.as_str())
-                    .is_some_and(|names| names.len() > 1);
-                if cloned || take_turns(before, after) {
+                if is_cloned(&successors, before) || take_turns(before, after) {
                     continue;
                 }
                 renamed.insert(before.clone(), after.clone());
@@ -543,6 +611,28 @@ impl Names {
     fn newest(&self, root: &str) -> Option<&str> {
         self.newest.get(root).map(String::as_str)
     }
+}
+
+/// Whether a name was changed to several that do not follow one another.
+fn is_cloned(successors: &BTreeMap<&str, BTreeSet<&str>>, name: &str) -> bool {
+    let Some(after) = successors.get(name).filter(|after| after.len() > 1) else {
+        return false;
+    };
+    if after.len() > MOST_NAMES {
+        return true;
+    }
+    let leads_to = |from: &str, to: &str| {
+        let mut seen = BTreeSet::from([from]);
+        let mut ahead = vec![from];
+        while let Some(name) = ahead.pop().filter(|_| seen.len() <= MOST_NAMES) {
+            let next = successors.get(name).into_iter().flatten();
+            ahead.extend(next.copied().filter(|next| seen.insert(next)));
+        }
+        seen.contains(to)
+    };
+    after
+        .iter()
+        .any(|a| after.iter().any(|b| !leads_to(a, b) && !leads_to(b, a)))
 }
 
 /// The name at the end of a way; the way is shortened for the next time.

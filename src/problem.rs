@@ -53,4 +53,6 @@ pub enum ProblemKind {
     ParserFailure,
     /// Records do not name their computer: the name is another part of the bundle's.
     NameLost,
+    /// Several computers have one name.
+    SameName,
 }

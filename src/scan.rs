@@ -7,7 +7,7 @@
 use crate::archive::{self, Budget, Bytes, Hold, Limits, Member, Memory, Refusal, RefusalKind};
 use crate::archive::{cab::Cab, zip::Zip};
 use crate::buffer::Buffer;
-use crate::bundle::{self, Hint};
+use crate::bundle::{self, Hints};
 use crate::chunk::{self, CHUNK_SIZE, Chunk, FILE_HEADER_SIZE, Needed, SLOT_START, Slot, Span};
 use crate::input::{self, Candidate, Header, Kind, Roots};
 use crate::machine::{self, Machine};
@@ -161,7 +161,7 @@ pub struct Input {
     pub path: String,
     /// What was found in it.
     pub counts: Counts,
-    /// How long threads were busy with it, added up.
+    /// How long threads took to read its logs, unpacking included, added up.
     pub busy: Duration,
 }
 
@@ -195,6 +195,8 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct Log {
     pub(crate) path: String,
+    /// The path the user named, under which it was found.
+    pub(crate) root: Arc<str>,
     /// Tells members of one name in one archive apart: the number of each on the way to it.
     pub(crate) ordinal: Vec<usize>,
     /// The input or archive that it was found in.
@@ -284,8 +286,10 @@ fn scan_in_pool(paths: &[PathBuf], options: Options, progress: &Progress) -> Res
         found.add(job.file(candidate, &mut Worker::default()));
     }
 
+    found
+        .problems
+        .extend(std::mem::take(&mut found.left_out).into_problems());
     found.problems.sort();
-    found.problems.dedup();
     let mut totals = Counts::default();
     let mut inputs = Vec::with_capacity(names.len());
     for (number, name) in names.iter().enumerate() {
@@ -301,7 +305,7 @@ fn scan_in_pool(paths: &[PathBuf], options: Options, progress: &Progress) -> Res
     if totals.logs == 0 {
         return Err(nothing_to_read(paths, &found.problems));
     }
-    let sorted = machine::sort_by_machine(found.logs, &found.hints, options.separate_bundles);
+    let sorted = machine::sort_by_machine(found.logs, found.hints, options.separate_bundles);
     let mut problems = found.problems;
     problems.extend(sorted.problems);
     problems.sort();
@@ -342,19 +346,11 @@ fn nothing_to_read(paths: &[PathBuf], problems: &[Problem]) -> Error {
 }
 
 /// What a thread keeps from one log to the next.
+#[derive(Default)]
 struct Worker {
     /// One slot, and the start of the next.
     buffer: Buffer,
     names: Names,
-}
-
-impl Default for Worker {
-    fn default() -> Worker {
-        Worker {
-            buffer: Buffer::default(),
-            names: Names::default(),
-        }
-    }
 }
 
 /// What files held.
@@ -363,7 +359,8 @@ struct Gathered {
     /// The logs with events of ours.
     logs: Vec<Log>,
     problems: Vec<Problem>,
-    hints: Vec<Hint>,
+    left_out: LeftOut,
+    hints: Hints,
     /// By the number of the root.
     counts: BTreeMap<usize, (Counts, Duration)>,
     /// Archives to be read again when no other one is.
@@ -382,6 +379,7 @@ impl Gathered {
     fn add(&mut self, other: Gathered) {
         self.logs.extend(other.logs);
         self.problems.extend(other.problems);
+        self.left_out.extend(other.left_out);
         self.hints.extend(other.hints);
         self.put_off.extend(other.put_off);
         for (root, (counts, busy)) in other.counts {
@@ -401,6 +399,18 @@ impl Gathered {
             ..Counts::default()
         };
         self.count(place, one);
+    }
+
+    /// A file is left out: of those in an archive many may be for one reason.
+    fn left_out(&mut self, place: &Place, kind: ProblemKind, detail: String) {
+        let member = place.name.strip_prefix(&*place.source);
+        match member.and_then(|member| member.strip_prefix('!')) {
+            Some(member) => {
+                let reason = (place.source.to_string(), kind, detail);
+                self.left_out.add(reason, member, 0);
+            }
+            None => self.problem(&place.name, kind, detail, 0),
+        }
     }
 
     fn problem(&mut self, path: &str, kind: ProblemKind, detail: String, lost_bytes: u64) {
@@ -439,19 +449,23 @@ impl Gathered {
             other_files: 0,
         };
         self.count(&place, counts);
-        if part.events.is_empty() {
-            self.problems.extend(part.problems);
+        self.counts.entry(place.root).or_default().1 += part.busy;
+        let (records, chunks_damaged) = (part.records, part.chunks_damaged);
+        let (problems, events) = part.into_problems(&place.name);
+        if events.is_empty() {
+            self.problems.extend(problems);
             return;
         }
         self.logs.push(Log {
+            root: job.names.get(place.root).cloned().unwrap_or_default(),
             path: place.name,
             ordinal: place.ordinal,
             source: place.source,
             dirty: header.dirty,
-            records: part.records,
-            chunks_damaged: part.chunks_damaged,
-            events: part.events,
-            problems: part.problems,
+            records,
+            chunks_damaged,
+            events,
+            problems,
         });
     }
 }
@@ -491,7 +505,6 @@ struct Job<'a> {
 impl Job<'_> {
     /// Reads a file that was found on the disk.
     fn file(&self, candidate: Candidate, worker: &mut Worker) -> Gathered {
-        let started = Instant::now();
         let place = Place {
             name: candidate.name.clone(),
             source: self.names.get(candidate.root).cloned().unwrap_or_default(),
@@ -501,14 +514,17 @@ impl Job<'_> {
             depth: 0,
         };
         let mut gathered = Gathered::default();
-        if archive::is_secret(&candidate.name) {
+        if archive::is_secret(&candidate.name) && candidate.named {
+            let detail = "it holds a token, and is never read: name the logs beside it";
+            let kind = ProblemKind::NotALog;
+            gathered.problem(&candidate.name, kind, detail.to_owned(), 0);
+        } else if archive::is_secret(&candidate.name) {
             gathered.other(&place);
         } else if let Err(error) = self.open(&candidate, place.clone(), worker, &mut gathered) {
             let detail = input::plain(&error);
             gathered.problem(&candidate.name, ProblemKind::Unreadable, detail, 0);
         }
         self.progress.files.fetch_add(1, Ordering::Relaxed);
-        gathered.counts.entry(place.root).or_default().1 += started.elapsed();
         gathered
     }
 
@@ -572,6 +588,7 @@ impl Job<'_> {
         worker: &mut Worker,
     ) -> Part {
         let stretch = |first: u64, worker: &mut Worker| {
+            let started = Instant::now();
             let last = slots_in(bytes.size()).min(first + STRETCH);
             let mut slots = Slots {
                 from: Source::Anywhere(bytes),
@@ -587,6 +604,7 @@ impl Job<'_> {
             let end = offset_of(last).min(bytes.size());
             let read = end - if first == 0 { 0 } else { offset_of(first) };
             self.progress.bytes.fetch_add(read, Ordering::Relaxed);
+            part.busy = started.elapsed();
             part
         };
         let firsts: Vec<u64> = (0..slots_in(bytes.size()))
@@ -617,6 +635,7 @@ impl Job<'_> {
         name: &str,
         worker: &mut Worker,
     ) -> (Part, u64) {
+        let started = Instant::now();
         let mut slots = Slots {
             from: Source::InOrder(reader),
             buffer: &mut worker.buffer,
@@ -634,6 +653,7 @@ impl Job<'_> {
             }
         }
         part.read(&mut slots, u64::MAX, header, name, &mut worker.names);
+        part.busy = started.elapsed();
         let bytes = match head.len() < HEAD {
             true => head.len() as u64,
             false => slots.offset + slots.have as u64,
@@ -653,21 +673,19 @@ impl Job<'_> {
         match kind {
             Kind::Unsupported(what) => {
                 let detail = format!("a {what}, which is not read: unpack it and name the folder");
-                gathered.problem(name, ProblemKind::Unsupported, detail, 0);
+                gathered.left_out(place, ProblemKind::Unsupported, detail);
             }
             Kind::Empty if place.named => {
-                let detail = "the file is empty".to_owned();
+                let detail = "the file is empty: collect it again".to_owned();
                 gathered.problem(name, ProblemKind::NotALog, detail, 0);
             }
+            _ if gathered.hints.learn(name, &place.source, text) => gathered.other(place),
             _ if place.named => {
-                let detail = "not an event log: it starts with neither ElfFile nor a chunk";
+                let detail = "not an event log: it starts with neither ElfFile nor a chunk; name \
+                              logs (.evtx), archives or folders";
                 gathered.problem(name, ProblemKind::NotALog, detail.to_owned(), 0);
             }
-            _ => {
-                gathered.other(place);
-                let hint = bundle::hint(name, &place.source, text);
-                gathered.hints.extend(hint);
-            }
+            _ => gathered.other(place),
         }
     }
 
@@ -683,7 +701,7 @@ impl Job<'_> {
         if let Some(refused) = self.too_deep(place) {
             return Ok(refused);
         }
-        let gathered = match kind {
+        match kind {
             archive::Kind::Zip => match Zip::open(bytes.clone(), budget) {
                 Ok(zip) => self.parts(bytes, zip.parts(), place, budget, &|part, visit| {
                     zip.read_part(part, budget, visit)
@@ -699,11 +717,7 @@ impl Job<'_> {
             archive::Kind::Gzip | archive::Kind::Tar => {
                 self.stream(&mut bytes.cursor(), kind, place, budget, worker)
             }
-        };
-        gathered.map(|mut gathered| {
-            gathered.problems = told_together(place, gathered.problems);
-            gathered
-        })
+        }
     }
 
     /// Reads the parts of an archive, several at a time.
@@ -814,12 +828,13 @@ impl Job<'_> {
                     self.log_in_order(head, member.reader, header, &place.name, worker);
                 gathered.log(place, header, bytes, part, self);
             }
-            Kind::Other if member.size.is_some_and(input::has_size_of_log) => {
+            // What a gzip file unpacks to is not known before.
+            Kind::Other if member.size.is_none_or(input::has_size_of_log) => {
                 let header = input::NO_HEADER;
                 let (part, bytes) =
                     self.log_in_order(head, member.reader, header, &place.name, worker);
                 match part.chunks {
-                    0 => gathered.other(&place),
+                    0 => self.other(kind, &place, &mut gathered, || head.to_vec()),
                     _ => gathered.log(place, header, bytes, part, self),
                 }
             }
@@ -912,10 +927,6 @@ fn refused_or_failed(place: &Place, refusals: std::thread::Result<Vec<Refusal>>)
 fn refused(place: &Place, refusals: Vec<Refusal>) -> Gathered {
     let mut gathered = Gathered::default();
     for refusal in refusals {
-        let path = match &refusal.member {
-            Some(member) => format!("{}!{member}", place.name),
-            None => place.name.clone(),
-        };
         let kind = match refusal.kind {
             RefusalKind::Encrypted => ProblemKind::Encrypted,
             RefusalKind::Truncated => ProblemKind::Truncated,
@@ -926,48 +937,79 @@ fn refused(place: &Place, refusals: Vec<Refusal>) -> Gathered {
             RefusalKind::NotFollowed => ProblemKind::NotFollowed,
             RefusalKind::Unreadable => ProblemKind::Unreadable,
         };
-        gathered.problem(&path, kind, refusal.detail, refusal.lost_bytes);
+        match &refusal.member {
+            Some(member) => {
+                let reason = (place.name.clone(), kind, refusal.detail);
+                gathered.left_out.add(reason, member, refusal.lost_bytes);
+            }
+            None => gathered.problem(&place.name, kind, refusal.detail, refusal.lost_bytes),
+        }
     }
     gathered
 }
 
-/// Of the members of an archive that are left out for one and the same reason these are listed each;
-/// more are one problem.
-const LISTED: usize = 3;
+/// Of the members of an archive that are left out for one and the same reason so many are listed
+/// each; more are one problem.
+const LISTED_MEMBERS: usize = 3;
 
-/// What is said of many members, such as that they need a password, is said once.
-fn told_together(place: &Place, problems: Vec<Problem>) -> Vec<Problem> {
-    let (left_out, mut told): (Vec<Problem>, Vec<Problem>) =
-        problems.into_iter().partition(|problem| {
-            use ProblemKind::{Encrypted, NotFollowed, Unsupported};
-            let member = problem.path.strip_prefix(&place.name);
-            matches!(problem.kind, Encrypted | NotFollowed | Unsupported)
-                && member.is_some_and(|member| member.rfind('!') == Some(0))
-        });
-    let mut alike: BTreeMap<(ProblemKind, String), Vec<Problem>> = BTreeMap::new();
-    for problem in left_out {
-        let reason = (problem.kind, problem.detail.clone());
-        alike.entry(reason).or_default().push(problem);
+/// The members of archives that were left out, by archive and reason.
+#[derive(Debug, Default)]
+struct LeftOut(BTreeMap<(String, ProblemKind, String), Members>);
+
+/// Members that were left out.
+#[derive(Debug, Default)]
+struct Members {
+    count: u64,
+    lost_bytes: u64,
+    /// The first few by name, with the bytes lost of each.
+    first: Vec<(String, u64)>,
+}
+
+impl LeftOut {
+    fn add(&mut self, reason: (String, ProblemKind, String), member: &str, lost_bytes: u64) {
+        let of = self.0.entry(reason).or_default();
+        of.add(1, lost_bytes, [(member.to_owned(), lost_bytes)]);
     }
-    for ((kind, detail), mut problems) in alike {
-        if problems.len() <= LISTED {
-            told.append(&mut problems);
-            continue;
+
+    fn extend(&mut self, others: LeftOut) {
+        for (reason, members) in others.0 {
+            let of = self.0.entry(reason).or_default();
+            of.add(members.count, members.lost_bytes, members.first);
         }
-        let first = problems.iter().map(|problem| &problem.path).min();
-        told.push(Problem {
-            path: place.name.clone(),
-            offset: None,
-            kind,
-            detail: format!(
-                "{} members, {} the first of them: {detail}",
-                problems.len(),
-                first.map_or("", String::as_str)
-            ),
-            lost_bytes: problems.iter().map(|problem| problem.lost_bytes).sum(),
-        });
     }
-    told
+
+    fn into_problems(self) -> impl Iterator<Item = Problem> {
+        self.0
+            .into_iter()
+            .flat_map(|((archive, kind, detail), members)| {
+                let problem = |path, detail, lost_bytes| Problem {
+                    path,
+                    offset: None,
+                    kind,
+                    detail,
+                    lost_bytes,
+                };
+                if members.count <= LISTED_MEMBERS as u64 {
+                    let each = members.first.iter().map(|(member, lost)| {
+                        problem(format!("{archive}!{member}"), detail.clone(), *lost)
+                    });
+                    return each.collect::<Vec<_>>();
+                }
+                let first = members.first.first().map_or("", |(first, _)| first);
+                let detail = format!("{} members, {first} the first: {detail}", members.count);
+                vec![problem(archive, detail, members.lost_bytes)]
+            })
+    }
+}
+
+impl Members {
+    fn add(&mut self, count: u64, lost_bytes: u64, first: impl IntoIterator<Item = (String, u64)>) {
+        self.count += count;
+        self.lost_bytes += lost_bytes;
+        self.first.extend(first);
+        self.first.sort_unstable();
+        self.first.truncate(LISTED_MEMBERS);
+    }
 }
 
 /// Reads until the buffer is full or there is no more; and what went wrong, if something did.
@@ -1079,7 +1121,15 @@ struct Part {
     /// Chunk by chunk, none of them empty.
     events: Vec<Vec<Decoded>>,
     problems: Vec<Problem>,
+    /// What came after [`LISTED_OF_LOG`] of a kind: how many, where the first, and the bytes lost.
+    more: BTreeMap<ProblemKind, (u64, u64, u64)>,
+    /// How long reading it took.
+    busy: Duration,
 }
+
+/// A log made for it has thousands of damaged places in every chunk: of each kind so many are listed,
+/// the others counted.
+const LISTED_OF_LOG: usize = 100;
 
 impl Part {
     fn add(&mut self, other: Part) {
@@ -1087,17 +1137,52 @@ impl Part {
         self.records += other.records;
         self.chunks_damaged += other.chunks_damaged;
         self.events.extend(other.events);
-        self.problems.extend(other.problems);
+        for problem in other.problems {
+            self.list(problem);
+        }
+        for (kind, (count, first, lost)) in other.more {
+            let more = self.more.entry(kind).or_insert((0, first, 0));
+            more.0 += count;
+            more.2 += lost;
+        }
+        self.busy += other.busy;
     }
 
     fn problem(&mut self, path: &str, offset: u64, kind: ProblemKind, detail: String, lost: u64) {
-        self.problems.push(Problem {
+        self.list(Problem {
             path: path.to_owned(),
             offset: Some(offset),
             kind,
             detail,
             lost_bytes: lost,
         });
+    }
+
+    fn list(&mut self, problem: Problem) {
+        let of_kind = self.problems.iter().filter(|of| of.kind == problem.kind);
+        if of_kind.count() < LISTED_OF_LOG {
+            self.problems.push(problem);
+            return;
+        }
+        let first = (0, problem.offset.unwrap_or(0), 0);
+        let more = self.more.entry(problem.kind).or_insert(first);
+        more.0 += 1;
+        more.2 += problem.lost_bytes;
+    }
+
+    /// All problems of a log, those that are not listed as one of each kind.
+    fn into_problems(self, path: &str) -> (Vec<Problem>, Vec<Vec<Decoded>>) {
+        let mut problems = self.problems;
+        for (kind, (count, first, lost_bytes)) in self.more {
+            problems.push(Problem {
+                path: path.to_owned(),
+                offset: Some(first),
+                kind,
+                detail: format!("{count} more of these from here on"),
+                lost_bytes,
+            });
+        }
+        (problems, self.events)
     }
 
     /// Reads the slots of a log up to an offset.
