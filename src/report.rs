@@ -286,11 +286,18 @@ pub struct MachineReport<'a> {
 pub(crate) struct Downstream<'a> {
     /// The server's code, else the broker's.
     pub(crate) code: Cow<'a, str>,
-    pub(crate) count: u64,
-    pub(crate) first: Time,
-    pub(crate) last: Time,
+    /// Whose they are, named as in [`UserReport::user`].
+    pub(crate) user: &'a str,
+    /// What was asked for.
+    pub(crate) request: TokenRequestReport<'a>,
     /// The last of them.
     pub(crate) event: FailureReport<'a>,
+    /// What the last said.
+    pub(crate) words: Vec<&'a str>,
+    /// The device's ID in the tenant, as the newest event up to the last names it.
+    pub(crate) device_id: Option<Guid>,
+    /// The tenant's ID, named likewise.
+    pub(crate) tenant_id: Option<Guid>,
 }
 
 /// A log with events of a machine.

@@ -645,6 +645,50 @@ fn a_ticket_says_what_the_events_support_and_no_more() {
             "Sign-in diagnostic: enter the correlation ID and the time",
         ]
     );
+    // The token is healthy and an application's requests fail: the last of them. The user's window
+    // names the SID, so the name is known; the tenant stands in the authority.
+    let signed_in = "08:00:00 1250 Result=0 UserIdentity=ada@contoso.com CredentialType=1 CorrelationID=44444444-0000-4000-8000-000000000001 @sid=S-1-5-21-1-2-3-1001\n";
+    let request = |time: &str, id: &str| {
+        format!(
+            "{time} 1098 Error=0xCAA2000C ErrorMessage=x AdditionalInformation=\"Description: AADSTS53000: not compliant. Trace ID: 44444444-0000-4000-8000-000000000002 Correlation ID: {id}\\r\\nRequest: authority: https://login.microsoftonline.com/11111111-0000-4000-8000-000000000001, client: 44444444-0000-4000-8000-000000000003, redirect URI: x, resource: https://mail.contoso.com, correlation ID (request): {id}\" @sid=S-1-5-21-1-2-3-1001\n"
+        )
+    };
+    let first = request("09:00:00", "44444444-0000-4000-8000-000000000004");
+    let last = request("10:00:00", "44444444-0000-4000-8000-000000000005");
+    assert_eq!(
+        ticket(&[signed_in, &first, &last].concat()),
+        [
+            "device PC-1",
+            "user ada@contoso.com",
+            "tenant 11111111-0000-4000-8000-000000000001",
+            "time (UTC) 2026-01-01T10:00:00.0000000Z",
+            "correlation ID 44444444-0000-4000-8000-000000000005",
+            "trace ID 44444444-0000-4000-8000-000000000002",
+            "client 44444444-0000-4000-8000-000000000003",
+            "resource https://mail.contoso.com",
+            "codes AADSTS53000, 0xcaa2000c",
+            "look up at Entra admin center > Diagnose and solve problems >",
+            "Sign-in diagnostic: enter the correlation ID, the user",
+            "and the time",
+        ]
+    );
+    // The broker's code alone, of an account that no window names: a SID is of no use there.
+    let alone = "10:00:00 1098 Error=0xCAA2000C ErrorMessage=\"Correlation ID: 44444444-0000-4000-8000-000000000006\" AdditionalInformation=\"\" @sid=S-1-5-21-1-2-3-1001\n";
+    let signed_in = signed_in.replace(" @sid=S-1-5-21-1-2-3-1001", "");
+    assert_eq!(
+        ticket(&[&signed_in, alone].concat()),
+        [
+            "device PC-1",
+            "user S-1-5-21-1-2-3-1001",
+            "time (UTC) 2026-01-01T10:00:00.0000000Z",
+            "correlation ID 44444444-0000-4000-8000-000000000006",
+            "codes 0xcaa2000c",
+            "look up at Entra admin center > Diagnose and solve problems >",
+            "Sign-in diagnostic: enter the correlation ID and the time",
+            "(no answer to the sign-in is in these events, so it may",
+            "not be listed there)",
+        ]
+    );
 }
 
 #[test]
