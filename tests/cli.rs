@@ -714,3 +714,22 @@ fn the_events_shown_are_those_of_the_failure_that_is_told() {
         |hour: u32| shown.contains(&format!("    {hour:02}:00:02.000Z ! 1007 GetToken stop"));
     assert_eq!([stop(9), stop(10)], [true, false]);
 }
+
+#[test]
+fn token_requests_that_fail_are_told_before_what_is_made_up_for() {
+    let folder = folder();
+    let events = "computer PC-1
+07:00:00 1250 Result=0xc000006d UserIdentity=ada@contoso.com CredentialType=1 CorrelationID=44444444-0000-4000-8000-000000000001
+08:00:00 1250 Result=0 UserIdentity=ada@contoso.com CredentialType=1 CorrelationID=44444444-0000-4000-8000-000000000002 @sid=S-1-5-21-1-2-3-1001
+09:00:00 1098 Error=0xCAA2000C ErrorMessage=\"AADSTS53000: not compliant\" AdditionalInformation=\"\" @sid=S-1-5-21-1-2-3-1001
+";
+    write_logs(events, folder.path());
+    let output = run(&[folder.path()]);
+    let shown = text(&output.stdout);
+    assert!(
+        shown.starts_with("PC-1: 2 PRT windows, 1 succeeded, 1 failed\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("    codes              AADSTS53000, 0xcaa2000c\n"));
+    assert!(shown.contains("Windows of PC-1: 1 failed of 2\n"));
+}

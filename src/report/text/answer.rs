@@ -56,9 +56,11 @@ pub(in crate::report) fn told<'r, 'a>(machine: &'r MachineReport<'a>) -> Option<
 pub(super) fn answer(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     let name = one_line(machine.name);
     match told(machine) {
+        // What failed before is made up for; this is not.
+        _ if machine.downstream.is_some() => no_failure(machine, &name, out),
         Some(Told::Run(run)) => run_answer(machine, run, &name, out),
         Some(Told::Window(window)) => window_answer(machine, window, &name, out),
-        None => healthy(machine, &name, out),
+        None => no_failure(machine, &name, out),
     }
 }
 
@@ -662,7 +664,7 @@ pub(super) fn newest<'r, 'a>(
     of(PrtName::Entra).or_else(|| of(PrtName::Enterprise))
 }
 
-fn healthy(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::Result<()> {
+fn no_failure(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::Result<()> {
     let count = |holds: &dyn Fn(&WindowReport<'_>) -> bool| {
         machine
             .windows
@@ -686,6 +688,10 @@ fn healthy(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::
                 (
                     count(&|window| window.outcome == OutcomeName::Succeeded),
                     "succeeded",
+                ),
+                (
+                    count(&|window| window.outcome == OutcomeName::Failed),
+                    "failed",
                 ),
                 (count(&|window| window.recovered), "after a failing step"),
                 (
