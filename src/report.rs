@@ -8,7 +8,7 @@
 
 use crate::analysis::{self, Analysis};
 use crate::code::Code;
-use crate::event::Data;
+use crate::event::{Data, Event};
 use crate::knowledge::EventInfo;
 use crate::problem::ProblemKind;
 use crate::scan::Scan;
@@ -292,8 +292,6 @@ pub(crate) struct Downstream<'a> {
     pub(crate) request: TokenRequestReport<'a>,
     /// The last of them.
     pub(crate) event: FailureReport<'a>,
-    /// What the last said.
-    pub(crate) words: Vec<&'a str>,
     /// The device's ID in the tenant, as the newest event up to the last names it.
     pub(crate) device_id: Option<Guid>,
     /// The tenant's ID, named likewise.
@@ -656,6 +654,9 @@ pub struct FailureReport<'a> {
     pub code: Option<String>,
     /// Whether it is the stop boundary, because nothing else failed.
     pub is_stop: bool,
+    /// The event itself.
+    #[serde(skip)]
+    pub(crate) event: &'a Event,
 }
 
 /// The final status.

@@ -4,7 +4,6 @@ use super::*;
 use crate::analysis::{Analysis, Link, Subject};
 use crate::diagnosis::Diagnosis;
 use crate::drs::Adal;
-use crate::event::Event;
 use crate::evidence::{self, Decisive, Found};
 use crate::knowledge::Role;
 use crate::machine::Machine;
@@ -201,7 +200,6 @@ fn downstream<'a>(
     };
     let user = analysis.users.get(*user)?;
     let request = user.token_requests.get(*request)?;
-    let event = machine.events.get(request.last_event)?;
     Some(Downstream {
         code: match &request.aadsts {
             Some(code) => code.into(),
@@ -209,8 +207,7 @@ fn downstream<'a>(
         },
         user: &user.name,
         request: token_request_report(request),
-        event: failure(event, false),
-        words: event.values(Role::Message).collect(),
+        event: failure(machine.events.get(request.last_event)?, false),
         device_id: newest_id(&ids.device, request.last_event),
         tenant_id: newest_id(&ids.tenant, request.last_event),
     })
@@ -365,6 +362,7 @@ fn failure(event: &Event, is_stop: bool) -> FailureReport<'_> {
         time: Time(event.time),
         code: evidence::telling_code(event),
         is_stop,
+        event,
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
 use crate::code::Code;
 use crate::knowledge::Role;
 use crate::terminal::one_line;
+use crate::token::TokenRequest;
 pub(super) use answer::{Told, newest_failed_run, told};
 use answer::{answer, newest, run_words};
 use std::borrow::Cow;
@@ -254,6 +255,13 @@ fn other_failures(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Resul
         let mut text = event_name(failure.event_id, failure.name);
         if let Some(code) = &failure.code {
             text.push_str(&format!(", {}", one_line(code)));
+        }
+        // Of the broker's errors that code says least.
+        if let Some(request) = TokenRequest::read(0, failure.event) {
+            let client = request.client.map(|client| format!("client {client}"));
+            for words in request.aadsts.into_iter().chain(client) {
+                text.push_str(&format!(", {}", one_line(&words)));
+            }
         }
         wrapped(&format!("  {}  ", stamp(failure.time)), &text, out)?;
     }

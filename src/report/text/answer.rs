@@ -349,7 +349,11 @@ fn downstream_ticket<'r>(
         time: request.last,
         correlation_id: request.correlation_id,
         request_id: None,
-        trace_id: downstream.words.iter().find_map(|words| trace_id(words)),
+        trace_id: downstream
+            .event
+            .event
+            .values(Role::Message)
+            .find_map(trace_id),
         client: request.client,
         resource: request.resource,
         codes: aadsts
