@@ -313,6 +313,15 @@ fn output_goes_to_a_file_that_appears_whole_or_not_at_all() {
 }
 
 #[test]
+fn the_tip_of_a_wrong_argument_stands_apart() {
+    refused(
+        &run(&["--queit", "samples"]),
+        "unexpected argument '--queit' found; tip: a similar argument exists: '--quiet'; \
+         --help says more",
+    );
+}
+
+#[test]
 fn an_output_that_cannot_be_written_is_named() {
     let folder = folder();
     write_logs(HEALTHY, &folder.path().join("logs"));
