@@ -55,6 +55,9 @@ pub struct Report<'a> {
     pub inputs: Vec<Never>,
     /// Problems that belong to no machine.
     pub problems: Vec<ProblemReport<'a>>,
+    /// Whether it was narrowed: what is not there may be left out.
+    #[serde(skip)]
+    pub(crate) is_part: bool,
 }
 
 /// The report without its machines: the last of the JSON Lines.

@@ -100,11 +100,22 @@ fn a_log_without_events_of_ours_says_so() {
     )
     .unwrap();
     let output = run_in(folder.path(), &["none.evtx"]);
-    let first = text(&output.stdout).lines().next().unwrap();
-    assert_eq!(
-        first,
-        "No event of a sign-in or device registration provider was found."
-    );
+    assert!(text(&output.stdout).starts_with(
+        "No event of the providers Microsoft-Windows-AAD and Microsoft-Windows-User\n\
+         Device Registration was found. Collect AAD/Operational, AAD/Analytic (off by\n\
+         default) and User Device Registration/Admin, as Microsoft's Auth scripts do.\n"
+    ));
+    // Nothing is to be collected where there is something, of another user or time.
+    write_logs(HEALTHY, folder.path());
+    for narrow in [
+        ["--user", "nobody@contoso.com"],
+        ["--at", "1999-01-01T00:00:00Z"],
+    ] {
+        let output = run_in(folder.path(), &[&narrow[..], &["."]].concat());
+        assert!(text(&output.stdout).starts_with(
+            "No sign-in or device registration of the time or user asked for was found.\n"
+        ));
+    }
 }
 
 #[test]

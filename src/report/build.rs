@@ -47,6 +47,7 @@ impl<'a> Report<'a> {
             machines,
             inputs: Vec::new(),
             problems,
+            is_part: false,
         }
     }
 

@@ -19,6 +19,14 @@ use answer::{answer, newest, run_words};
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+/// What is said of logs without an event of ours.
+const NO_EVENT: &str = "No event of the providers Microsoft-Windows-AAD and Microsoft-Windows-User \
+    Device Registration was found. Collect AAD/Operational, AAD/Analytic (off by default) \
+    and User Device Registration/Admin, as Microsoft's Auth scripts do.";
+/// What is said where the logs may hold some.
+const NOT_ASKED_FOR: &str = "No sign-in or device registration of the time or user asked for was \
+    found.";
+
 /// What to show beside the answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -33,9 +41,14 @@ pub struct Options {
 /// Those of the writer.
 pub fn write(report: &Report<'_>, options: Options, out: &mut dyn Write) -> io::Result<()> {
     if report.machines.is_empty() {
-        writeln!(
+        wrapped(
+            "",
+            if report.is_part {
+                NOT_ASKED_FOR
+            } else {
+                NO_EVENT
+            },
             out,
-            "No event of a sign-in or device registration provider was found."
         )?;
     }
     if report.machines.len() > 1 {
