@@ -8,8 +8,8 @@ use crate::report::layout::{
 use crate::report::{
     AdalReport, AttemptReport, DecisiveReport, DiagnosisReport, Downstream, DrsReport, EventReport,
     FailureReport, Guid, KindName, MachineReport, NetworkReport, OutcomeName, PrtName, ReasonName,
-    RunOutcomeName, RunReport, ServerReport, StatusReport, Time, TokenRequestReport, UserReport,
-    ViaName, WindowReport,
+    RunOutcomeName, RunReport, ServerReport, StateName, StatusReport, Time, TokenRequestReport,
+    UserReport, ViaName, WindowReport,
 };
 use crate::state::UNKNOWN;
 use crate::terminal::one_line;
@@ -175,6 +175,13 @@ fn users(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
         let mut text = format!("{}{token}: {state}", one_line(user.user));
         if let Some(time) = user.last_success {
             text.push_str(&format!(", last success {}", stamp(time)));
+        }
+        let requests = user.token_requests.iter().map(|request| request.last);
+        if let (Some(last), StateName::NoEvidence) = (requests.max(), user.state) {
+            text.push_str(&format!(
+                " of a PRT; token requests fail, last {}",
+                stamp(last)
+            ));
         }
         field(label, &text, out)?;
     }
