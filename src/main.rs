@@ -66,8 +66,15 @@ fn usage(error: &clap::Error) -> ExitCode {
                 .lines()
                 .map(str::trim)
                 .take_while(|line| !line.starts_with("Usage"));
-            let words: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-            let words = words.join(" ");
+            let mut words = String::new();
+            for line in lines.filter(|line| !line.is_empty()) {
+                words.push_str(match line {
+                    _ if words.is_empty() => "",
+                    tip if tip.starts_with("tip: ") => "; ",
+                    _ => " ",
+                });
+                words.push_str(line);
+            }
             let words = words.split(" For more information").next().unwrap_or("");
             not_done(&format!(
                 "{}; --help says more",

@@ -8,7 +8,7 @@
 
 use crate::analysis::{self, Analysis};
 use crate::code::Code;
-use crate::event::Data;
+use crate::event::{Data, Event};
 use crate::knowledge::EventInfo;
 use crate::machine::Machine;
 use crate::problem::ProblemKind;
@@ -57,6 +57,9 @@ pub struct Report<'a> {
     pub inputs: Vec<Never>,
     /// Problems that belong to no machine.
     pub problems: Vec<ProblemReport<'a>>,
+    /// Whether it was narrowed: what is not there may be left out.
+    #[serde(skip)]
+    pub(crate) is_part: bool,
 }
 
 /// The report without its machines: the last of the JSON Lines.
@@ -288,11 +291,16 @@ pub struct MachineReport<'a> {
 pub(crate) struct Downstream<'a> {
     /// The server's code, else the broker's.
     pub(crate) code: Cow<'a, str>,
-    pub(crate) count: u64,
-    pub(crate) first: Time,
-    pub(crate) last: Time,
+    /// Whose they are, named as in [`UserReport::user`].
+    pub(crate) user: &'a str,
+    /// What was asked for.
+    pub(crate) request: TokenRequestReport<'a>,
     /// The last of them.
     pub(crate) event: FailureReport<'a>,
+    /// The device's ID in the tenant, as the newest event up to the last names it.
+    pub(crate) device_id: Option<Guid>,
+    /// The tenant's ID, named likewise.
+    pub(crate) tenant_id: Option<Guid>,
 }
 
 /// A log with events of a machine.
@@ -653,6 +661,9 @@ pub struct FailureReport<'a> {
     pub code: Option<String>,
     /// Whether it is the stop boundary, because nothing else failed.
     pub is_stop: bool,
+    /// The event itself.
+    #[serde(skip)]
+    pub(crate) event: &'a Event,
 }
 
 /// The final status.

@@ -290,7 +290,7 @@ impl MachineFacts {
                 // The machine's state is about the token, which it has.
                 open: false,
                 event: Some(&downstream.event),
-                end: downstream.last,
+                end: downstream.request.last,
                 decisive: Some(&downstream.code),
                 means: Means {
                     rule: of.rule?,
@@ -301,8 +301,8 @@ impl MachineFacts {
                 },
             },
         );
-        seen.token_requests += downstream.count;
-        seen.first = seen.first.min(downstream.first);
+        seen.token_requests += downstream.request.count;
+        seen.first = seen.first.min(downstream.request.first);
         Some(())
     }
 

@@ -100,11 +100,22 @@ fn a_log_without_events_of_ours_says_so() {
     )
     .unwrap();
     let output = run_in(folder.path(), &["none.evtx"]);
-    let first = text(&output.stdout).lines().next().unwrap();
-    assert_eq!(
-        first,
-        "No event of a sign-in or device registration provider was found."
-    );
+    assert!(text(&output.stdout).starts_with(
+        "No event of the providers Microsoft-Windows-AAD and Microsoft-Windows-User\n\
+         Device Registration was found. Collect AAD/Operational, AAD/Analytic (off by\n\
+         default) and User Device Registration/Admin, as Microsoft's Auth scripts do.\n"
+    ));
+    // Nothing is to be collected where there is something, of another user or time.
+    write_logs(HEALTHY, folder.path());
+    for narrow in [
+        ["--user", "nobody@contoso.com"],
+        ["--at", "1999-01-01T00:00:00Z"],
+    ] {
+        let output = run_in(folder.path(), &[&narrow[..], &["."]].concat());
+        assert!(text(&output.stdout).starts_with(
+            "No sign-in or device registration of the time or user asked for was found.\n"
+        ));
+    }
 }
 
 #[test]
@@ -309,6 +320,15 @@ fn output_goes_to_a_file_that_appears_whole_or_not_at_all() {
     assert_eq!(
         fs::read(folder.path().join("schema.json")).unwrap(),
         run(&["schema"]).stdout
+    );
+}
+
+#[test]
+fn the_tip_of_a_wrong_argument_stands_apart() {
+    refused(
+        &run(&["--queit", "samples"]),
+        "unexpected argument '--queit' found; tip: a similar argument exists: '--quiet'; \
+         --help says more",
     );
 }
 
@@ -645,6 +665,50 @@ fn a_ticket_says_what_the_events_support_and_no_more() {
             "Sign-in diagnostic: enter the correlation ID and the time",
         ]
     );
+    // The token is healthy and an application's requests fail: the last of them. The user's window
+    // names the SID, so the name is known; the tenant stands in the authority.
+    let signed_in = "08:00:00 1250 Result=0 UserIdentity=ada@contoso.com CredentialType=1 CorrelationID=44444444-0000-4000-8000-000000000001 @sid=S-1-5-21-1-2-3-1001\n";
+    let request = |time: &str, id: &str| {
+        format!(
+            "{time} 1098 Error=0xCAA2000C ErrorMessage=x AdditionalInformation=\"Description: AADSTS53000: not compliant. Trace ID: 44444444-0000-4000-8000-000000000002 Correlation ID: {id}\\r\\nRequest: authority: https://login.microsoftonline.com/11111111-0000-4000-8000-000000000001, client: 44444444-0000-4000-8000-000000000003, redirect URI: x, resource: https://mail.contoso.com, correlation ID (request): {id}\" @sid=S-1-5-21-1-2-3-1001\n"
+        )
+    };
+    let first = request("09:00:00", "44444444-0000-4000-8000-000000000004");
+    let last = request("10:00:00", "44444444-0000-4000-8000-000000000005");
+    assert_eq!(
+        ticket(&[signed_in, &first, &last].concat()),
+        [
+            "device PC-1",
+            "user ada@contoso.com",
+            "tenant 11111111-0000-4000-8000-000000000001",
+            "time (UTC) 2026-01-01T10:00:00.0000000Z",
+            "correlation ID 44444444-0000-4000-8000-000000000005",
+            "trace ID 44444444-0000-4000-8000-000000000002",
+            "client 44444444-0000-4000-8000-000000000003",
+            "resource https://mail.contoso.com",
+            "codes AADSTS53000, 0xcaa2000c",
+            "look up at Entra admin center > Diagnose and solve problems >",
+            "Sign-in diagnostic: enter the correlation ID, the user",
+            "and the time",
+        ]
+    );
+    // The broker's code alone, of an account that no window names: a SID is of no use there.
+    let alone = "10:00:00 1098 Error=0xCAA2000C ErrorMessage=\"Correlation ID: 44444444-0000-4000-8000-000000000006\" AdditionalInformation=\"\" @sid=S-1-5-21-1-2-3-1001\n";
+    let signed_in = signed_in.replace(" @sid=S-1-5-21-1-2-3-1001", "");
+    assert_eq!(
+        ticket(&[&signed_in, alone].concat()),
+        [
+            "device PC-1",
+            "user S-1-5-21-1-2-3-1001",
+            "time (UTC) 2026-01-01T10:00:00.0000000Z",
+            "correlation ID 44444444-0000-4000-8000-000000000006",
+            "codes 0xcaa2000c",
+            "look up at Entra admin center > Diagnose and solve problems >",
+            "Sign-in diagnostic: enter the correlation ID and the time",
+            "(no answer to the sign-in is in these events, so it may",
+            "not be listed there)",
+        ]
+    );
 }
 
 #[test]
@@ -669,4 +733,23 @@ fn the_events_shown_are_those_of_the_failure_that_is_told() {
     let stop =
         |hour: u32| shown.contains(&format!("    {hour:02}:00:02.000Z ! 1007 GetToken stop"));
     assert_eq!([stop(9), stop(10)], [true, false]);
+}
+
+#[test]
+fn token_requests_that_fail_are_told_before_what_is_made_up_for() {
+    let folder = folder();
+    let events = "computer PC-1
+07:00:00 1250 Result=0xc000006d UserIdentity=ada@contoso.com CredentialType=1 CorrelationID=44444444-0000-4000-8000-000000000001
+08:00:00 1250 Result=0 UserIdentity=ada@contoso.com CredentialType=1 CorrelationID=44444444-0000-4000-8000-000000000002 @sid=S-1-5-21-1-2-3-1001
+09:00:00 1098 Error=0xCAA2000C ErrorMessage=\"AADSTS53000: not compliant\" AdditionalInformation=\"\" @sid=S-1-5-21-1-2-3-1001
+";
+    write_logs(events, folder.path());
+    let output = run(&[folder.path()]);
+    let shown = text(&output.stdout);
+    assert!(
+        shown.starts_with("PC-1: 2 PRT windows, 1 succeeded, 1 failed\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("    codes              AADSTS53000, 0xcaa2000c\n"));
+    assert!(shown.contains("Windows of PC-1: 1 failed of 2\n"));
 }

@@ -228,6 +228,16 @@ const PROMISES: &[Promise] = &[
         other_failures: &[],
     },
     Promise {
+        folder: "token-requests-fail",
+        machine: "LAPTOP-TRQ01.contoso.com",
+        windows: &[
+            "acquire entra succeeded | seen to seen by thread | una@contoso.com \
+             | status 0x00000000 [1007]",
+        ],
+        runs: &[],
+        other_failures: &[1098, 1098, 1098],
+    },
+    Promise {
         folder: "user-unknown",
         machine: "LAPTOP-USR01.contoso.com",
         windows: &[

@@ -4,7 +4,6 @@ use super::*;
 use crate::analysis::{Analysis, Link, Subject};
 use crate::diagnosis::Diagnosis;
 use crate::drs::Adal;
-use crate::event::Event;
 use crate::evidence::{self, Decisive, Found};
 use crate::knowledge::Role;
 use crate::machine::Machine;
@@ -48,6 +47,7 @@ impl<'a> Report<'a> {
             machines,
             inputs: Vec::new(),
             problems,
+            is_part: false,
         }
     }
 
@@ -173,7 +173,7 @@ pub(super) fn machine_report<'a>(
         gaps: Vec::new(),
         problems: machine.problems.iter().map(problem).collect(),
         is_part: false,
-        downstream: downstream(machine, analysis),
+        downstream: downstream(machine, analysis, &ids),
     }
 }
 
@@ -191,20 +191,26 @@ fn newest_id(ids: &[(usize, Uuid)], event: usize) -> Option<Guid> {
 }
 
 /// The token requests that a machine's diagnosis is about.
-fn downstream<'a>(machine: &'a Machine, analysis: &'a Analysis) -> Option<Downstream<'a>> {
+fn downstream<'a>(
+    machine: &'a Machine,
+    analysis: &'a Analysis,
+    ids: &Ids,
+) -> Option<Downstream<'a>> {
     let (_, Some(Subject::TokenRequest { user, request })) = analysis.diagnosis.as_ref()? else {
         return None;
     };
-    let request = analysis.users.get(*user)?.token_requests.get(*request)?;
+    let user = analysis.users.get(*user)?;
+    let request = user.token_requests.get(*request)?;
     Some(Downstream {
         code: match &request.aadsts {
             Some(code) => code.into(),
             None => request.code.to_string().into(),
         },
-        count: request.count,
-        first: Time(request.first),
-        last: Time(request.last),
+        user: &user.name,
+        request: token_request_report(request),
         event: failure(machine.events.get(request.last_event)?, false),
+        device_id: newest_id(&ids.device, request.last_event),
+        tenant_id: newest_id(&ids.tenant, request.last_event),
     })
 }
 
@@ -354,6 +360,7 @@ fn failure(event: &Event, is_stop: bool) -> FailureReport<'_> {
         time: Time(event.time),
         code: evidence::telling_code(event),
         is_stop,
+        event,
     }
 }
 

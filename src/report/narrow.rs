@@ -73,6 +73,7 @@ impl Report<'_> {
             totals.add(machine, events_in(machine));
         }
         self.totals = totals;
+        self.is_part = true;
         self.groups = triage::groups(&self.machines);
     }
 }

@@ -13,10 +13,19 @@ use super::{
 use crate::code::Code;
 use crate::knowledge::Role;
 use crate::terminal::one_line;
+use crate::token::TokenRequest;
 pub(super) use answer::{Told, newest_failed_run, told};
 use answer::{answer, newest, run_words};
 use std::borrow::Cow;
 use std::io::{self, Write};
+
+/// What is said of logs without an event of ours.
+const NO_EVENT: &str = "No event of the providers Microsoft-Windows-AAD and Microsoft-Windows-User \
+    Device Registration was found. Collect AAD/Operational, AAD/Analytic (off by default) \
+    and User Device Registration/Admin, as Microsoft's Auth scripts do.";
+/// What is said where the logs may hold some.
+const NOT_ASKED_FOR: &str = "No sign-in or device registration of the time or user asked for was \
+    found.";
 
 /// What to show beside the answer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,9 +41,14 @@ pub struct Options {
 /// Those of the writer.
 pub fn write(report: &Report<'_>, options: Options, out: &mut dyn Write) -> io::Result<()> {
     if report.machines.is_empty() {
-        writeln!(
+        wrapped(
+            "",
+            if report.is_part {
+                NOT_ASKED_FOR
+            } else {
+                NO_EVENT
+            },
             out,
-            "No event of a sign-in or device registration provider was found."
         )?;
     }
     if report.machines.len() > 1 {
@@ -254,6 +268,13 @@ fn other_failures(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Resul
         let mut text = event_name(failure.event_id, failure.name);
         if let Some(code) = &failure.code {
             text.push_str(&format!(", {}", one_line(code)));
+        }
+        // Of the broker's errors that code says least.
+        if let Some(request) = TokenRequest::read(0, failure.event) {
+            let client = request.client.map(|client| format!("client {client}"));
+            for words in request.aadsts.into_iter().chain(client) {
+                text.push_str(&format!(", {}", one_line(&words)));
+            }
         }
         wrapped(&format!("  {}  ", stamp(failure.time)), &text, out)?;
     }

@@ -6,11 +6,12 @@ use crate::report::layout::{
     counted, event_name, field, operation, place, stamp, steps, with_source, wrapped,
 };
 use crate::report::{
-    AdalReport, AttemptReport, DecisiveReport, DiagnosisReport, DrsReport, EventReport,
+    AdalReport, AttemptReport, DecisiveReport, DiagnosisReport, Downstream, DrsReport, EventReport,
     FailureReport, Guid, KindName, MachineReport, NetworkReport, OutcomeName, PrtName, ReasonName,
-    RunOutcomeName, RunReport, ServerReport, StatusReport, Time, TokenRequestReport, UserReport,
-    ViaName, WindowReport,
+    RunOutcomeName, RunReport, ServerReport, StateName, StatusReport, Time, TokenRequestReport,
+    UserReport, ViaName, WindowReport,
 };
+use crate::state::UNKNOWN;
 use crate::terminal::one_line;
 use chrono::TimeDelta;
 use std::borrow::Cow;
@@ -26,6 +27,9 @@ const FEDERATION_LOG: &str = "the federation server's own log at this time (on A
 /// Where the registration service tells its side.
 const REGISTRATION_LOG: &str = "Entra admin center > Audit logs: service Device Registration \
     Service, this time, for changes of the device; give the request ID to Microsoft support";
+
+/// What a ticket says in the place of a user that no event names.
+const NO_USER: &str = "(not in the logs)";
 
 /// The failure that a machine's answer tells.
 pub(in crate::report) enum Told<'r, 'a> {
@@ -52,9 +56,11 @@ pub(in crate::report) fn told<'r, 'a>(machine: &'r MachineReport<'a>) -> Option<
 pub(super) fn answer(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     let name = one_line(machine.name);
     match told(machine) {
+        // What failed before is made up for; this is not.
+        _ if machine.downstream.is_some() => no_failure(machine, &name, out),
         Some(Told::Run(run)) => run_answer(machine, run, &name, out),
         Some(Told::Window(window)) => window_answer(machine, window, &name, out),
-        None => healthy(machine, &name, out),
+        None => no_failure(machine, &name, out),
     }
 }
 
@@ -170,6 +176,13 @@ fn users(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
         if let Some(time) = user.last_success {
             text.push_str(&format!(", last success {}", stamp(time)));
         }
+        let requests = user.token_requests.iter().map(|request| request.last);
+        if let (Some(last), StateName::NoEvidence) = (requests.max(), user.state) {
+            text.push_str(&format!(
+                " of a PRT; token requests fail, last {}",
+                stamp(last)
+            ));
+        }
         field(label, &text, out)?;
     }
     match machine.users.len().checked_sub(SHOWN) {
@@ -189,6 +202,9 @@ struct Ticket<'r> {
     request_id: Option<&'r str>,
     /// The request's ID at the token service.
     trace_id: Option<String>,
+    /// Which application asked for a token, and for what.
+    client: Option<&'r str>,
+    resource: Option<&'r str>,
     /// The decisive one first, then the others that were found.
     codes: Vec<String>,
     /// Where the other side of the failure can be read, and by what.
@@ -214,6 +230,8 @@ fn ticket(machine: &MachineReport<'_>, of: Ticket<'_>, out: &mut dyn Write) -> i
         ("correlation ID", of.correlation_id.map(guid)),
         ("request ID", of.request_id.map(str::to_owned)),
         ("trace ID", of.trace_id),
+        ("client", of.client.map(str::to_owned)),
+        ("resource", of.resource.map(str::to_owned)),
         ("codes", Some(codes.join(", "))),
     ] {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
@@ -246,6 +264,7 @@ fn window_ticket<'r>(machine: &MachineReport<'_>, window: &'r WindowReport<'_>) 
             .map(|network| network.code.0.to_string()),
     );
     codes.extend(window.status.iter().map(|status| status.code.0.to_string()));
+    let url = window.http.as_ref().and_then(|http| http.url);
     let is_federated = window.prt == PrtName::Enterprise
         || decisive.is_some_and(|of| of.kind == KindName::Fault || of.code.starts_with("MSIS"));
     let look_up = match is_federated {
@@ -257,18 +276,15 @@ fn window_ticket<'r>(machine: &MachineReport<'_>, window: &'r WindowReport<'_>) 
         ),
     };
     Ticket {
-        user: Some(
-            window
-                .upn
-                .or(window.user_sid)
-                .unwrap_or("(not in the logs)"),
-        ),
+        user: Some(window.upn.or(window.user_sid).unwrap_or(NO_USER)),
         device_id: window.device_id,
-        tenant: tenant(machine, window),
+        tenant: tenant(machine, window.tenant_id, url),
         time: window.end.time,
         correlation_id: window.correlation_id,
         request_id: None,
         trace_id: server.and_then(|server| trace_id(server.description?)),
+        client: None,
+        resource: None,
         codes,
         look_up: look_up.into_iter().collect(),
     }
@@ -311,8 +327,47 @@ fn run_ticket<'r>(run: &'r RunReport<'_>) -> Ticket<'r> {
         correlation_id,
         request_id,
         trace_id: texts.into_iter().flatten().find_map(trace_id),
+        client: None,
+        resource: None,
         codes,
         look_up,
+    }
+}
+
+fn downstream_ticket<'r>(
+    machine: &MachineReport<'_>,
+    downstream: &'r Downstream<'_>,
+) -> Ticket<'r> {
+    let request = &downstream.request;
+    let aadsts = request.aadsts.map(str::to_owned);
+    let look_up = sign_in_diagnostic(
+        request.correlation_id.is_some(),
+        // The portal knows no SIDs.
+        downstream.user.contains('@'),
+        aadsts.is_some(),
+    );
+    Ticket {
+        user: Some(match downstream.user {
+            UNKNOWN => NO_USER,
+            user => user,
+        }),
+        device_id: downstream.device_id,
+        tenant: tenant(machine, downstream.tenant_id, request.authority),
+        time: request.last,
+        correlation_id: request.correlation_id,
+        request_id: None,
+        trace_id: downstream
+            .event
+            .event
+            .values(Role::Message)
+            .find_map(trace_id),
+        client: request.client,
+        resource: request.resource,
+        codes: aadsts
+            .into_iter()
+            .chain([request.code.0.to_string()])
+            .collect(),
+        look_up: look_up.into_iter().collect(),
     }
 }
 
@@ -352,8 +407,8 @@ fn sign_in_diagnostic(has_id: bool, has_user: bool, was_answered: bool) -> Optio
 }
 
 /// The tenant, if an event, a registration run or the request's URL names it.
-fn tenant(machine: &MachineReport<'_>, window: &WindowReport<'_>) -> Option<String> {
-    if let Some(id) = window.tenant_id {
+fn tenant(machine: &MachineReport<'_>, id: Option<Guid>, url: Option<&str>) -> Option<String> {
+    if let Some(id) = id {
         return Some(id.0.to_string());
     }
     let of_run = machine
@@ -361,7 +416,6 @@ fn tenant(machine: &MachineReport<'_>, window: &WindowReport<'_>) -> Option<Stri
         .iter()
         .rev()
         .find_map(|run| run.tenant);
-    let url = window.http.as_ref().and_then(|http| http.url);
     let in_url = || {
         url?.split('/')
             .find(|part| crate::event::guid(part).is_some())
@@ -621,7 +675,7 @@ pub(super) fn newest<'r, 'a>(
     of(PrtName::Entra).or_else(|| of(PrtName::Enterprise))
 }
 
-fn healthy(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::Result<()> {
+fn no_failure(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::Result<()> {
     let count = |holds: &dyn Fn(&WindowReport<'_>) -> bool| {
         machine
             .windows
@@ -645,6 +699,10 @@ fn healthy(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::
                 (
                     count(&|window| window.outcome == OutcomeName::Succeeded),
                     "succeeded",
+                ),
+                (
+                    count(&|window| window.outcome == OutcomeName::Failed),
+                    "failed",
                 ),
                 (count(&|window| window.recovered), "after a failing step"),
                 (
@@ -675,7 +733,11 @@ fn healthy(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::
     }
     token_requests(machine, out)?;
     evidence(machine, out)?;
-    steps(machine.diagnosis.next_steps, out)
+    steps(machine.diagnosis.next_steps, out)?;
+    match &machine.downstream {
+        Some(downstream) => ticket(machine, downstream_ticket(machine, downstream), out),
+        None => Ok(()),
+    }
 }
 
 /// What the token broker asked for in vain, the most frequent first.
