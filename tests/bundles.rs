@@ -329,8 +329,7 @@ fn members_that_need_a_password_are_told_together() {
     assert_eq!(problem["path"], "./locked.zip");
     assert_eq!(
         problem["detail"],
-        "5 members, ./locked.zip!0.evtx the first of them: encrypted: unpack it with its password \
-         and name the folder"
+        "5 members, 0.evtx the first: encrypted: unpack it with its password and name the folder"
     );
 }
 
@@ -437,6 +436,14 @@ fn machines_of_one_name_stay_apart_if_their_logs_contradict_each_other() {
     scenario::write_to(&device(8, first), &pile.path().join("a")).unwrap();
     scenario::write_to(&device(9, second), &pile.path().join("b")).unwrap();
     assert_eq!(machines(&report(&[pile.path()])).len(), 2);
+    // An archive is one bundle: there the device was registered anew.
+    let (before, after) = (logs(&device(8, first)), logs(&device(9, second)));
+    let (before, after) = (&before[0].1, &after[0].1);
+    let one = zip(&[("before/x.evtx", before), ("after/x.evtx", after)]);
+    fs::write(pile.path().join("../one.zip"), &one).unwrap();
+    let found = report(&[&pile.path().join("../one.zip")]);
+    fs::remove_file(pile.path().join("../one.zip")).unwrap();
+    assert_eq!(machines(&found).len(), 1);
     for named in [".", "./", "a", "a/"] {
         let found = run(pile.path(), &["--format", "json", named]);
         let found: Value = serde_json::from_slice(&found.stdout).unwrap();
@@ -574,4 +581,210 @@ fn a_token_that_a_collector_picked_up_is_not_even_opened() {
     let found = report(&[folder.path()]);
     assert_eq!(found["totals"]["logs"], 2);
     assert_eq!(found["totals"]["other_files"], 1);
+}
+
+/// What the machines' problems of a kind say, by machine.
+fn told(report: &Value, kind: &str) -> Vec<Vec<String>> {
+    let of_kind = |problem: &&Value| problem["kind"] == kind;
+    let detail = |problem: &Value| problem["detail"].as_str().unwrap().to_owned();
+    list(&report["machines"])
+        .iter()
+        .map(|machine| {
+            list(&machine["problems"])
+                .iter()
+                .filter(of_kind)
+                .map(detail)
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn what_fits_several_computers_of_one_name_is_kept_apart_and_says_so() {
+    let analytic = "computer PC-1.contoso.com\n12:00:00 1006 @record=1\n12:00:01 1007 Status=0\n";
+    let folder = bundles(&[
+        ("a.zip", FAILING),
+        ("b.zip", &FAILING.replace("08:", "09:")),
+        // Its analytic log proves nothing, and it has no other.
+        ("c.zip", analytic),
+    ]);
+    let found = report(&[folder.path()]);
+    assert_eq!(
+        machines(&found),
+        [
+            named("PC-1.contoso.com", &["a.zip"]),
+            named("PC-1.contoso.com", &["b.zip"]),
+            named("PC-1.contoso.com", &["c.zip"]),
+        ]
+    );
+    let told = told(&found, "same_name");
+    assert!(told[0][0].contains("contradict") && told[1][0].contains("contradict"));
+    assert!(told[2][0].contains("nothing tells which of them this is"));
+}
+
+#[test]
+fn a_rename_in_one_bundle_does_not_rename_another_computer() {
+    let renamed = "computer WIN-OLD1\n08:00:00 1016 @record=1\n\
+        computer PC-A.contoso.com\n08:01:00 1016\n";
+    let not = "computer WIN-OLD1\n09:00:00 1016 @record=1\n";
+    let folder = bundles(&[("a.zip", renamed), ("b.zip", not)]);
+    // 1016 is in the analytic channel, of which record numbers prove nothing: one machine.
+    assert_eq!(
+        machines(&report(&[folder.path()])),
+        [named("PC-A.contoso.com", &["a.zip", "b.zip"])]
+    );
+    let output = run(
+        folder.path(),
+        &["--separate-bundles", "--format", "json", "."],
+    );
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        machines(&found),
+        [
+            named("PC-A.contoso.com", &["a.zip"]),
+            named("WIN-OLD1", &["b.zip"]),
+        ]
+    );
+}
+
+#[test]
+fn a_log_that_has_nothing_of_a_name_between_two_others_splits_no_machine() {
+    let text = "computer WIN-AN5\n08:00:00 1104 API=x Result=0xC00484B2\n08:00:00 304 ExitCode=1\n\
+        computer DESKTOP-23\n09:00:00 1104 API=x Result=0xC00484B2\n\
+        computer DESKTOP-23.contoso.com\n10:00:00 1104 API=x Result=0xC00484B2\n\
+        10:00:00 304 ExitCode=1\n";
+    let folder = bundles(&[("a.zip", text)]);
+    assert_eq!(
+        machines(&report(&[folder.path()])),
+        [named("DESKTOP-23.contoso.com", &["a.zip"])]
+    );
+}
+
+/// The logs of the failing machine, whose records have lost its name.
+fn nameless() -> Vec<(String, Vec<u8>)> {
+    let records = scenario::records(FAILING).unwrap().into_iter();
+    records
+        .map(|(name, mut records)| {
+            records
+                .iter_mut()
+                .for_each(|record| record.computer.clear());
+            let bytes = support::evtx::write_log(&records).unwrap();
+            (format!("authlogs/{name}"), bytes)
+        })
+        .collect()
+}
+
+#[test]
+fn a_lost_name_is_not_a_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = FAILING.replace("PC-1", "PC-B").replace("08:", "09:");
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("zips")).unwrap();
+    let nameless = nameless();
+    fs::write(
+        at("zips/TSS_PC-A_240215-091200_ADS_Auth.zip"),
+        zip(&members(&nameless)),
+    )
+    .unwrap();
+    fs::write(at("zips/b.zip"), zip(&members(&logs(&other)))).unwrap();
+    let names = |report: &Value| {
+        let mut names: Vec<String> = machines(report).into_iter().map(|of| of.0).collect();
+        names.sort();
+        names
+    };
+    let expected = ["PC-A", "PC-B.contoso.com"];
+    assert_eq!(names(&report(&[&at("zips")])), expected);
+    // The same as folders of one folder, and as zips in a zip.
+    for (name, bytes) in &nameless {
+        let path = at("folders/TSS_PC-A_240215-091200_ADS_Auth").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    scenario::write_to(&other, &at("folders/b")).unwrap();
+    assert_eq!(names(&report(&[&at("folders")])), expected);
+    let inner = |name: &str| fs::read(at("zips").join(name)).unwrap();
+    let tss = "TSS_PC-A_240215-091200_ADS_Auth.zip";
+    let outer = zip(&[(tss, &inner(tss)), ("b.zip", &inner("b.zip"))]);
+    fs::write(at("outer.zip"), outer).unwrap();
+    assert_eq!(names(&report(&[&at("outer.zip")])), expected);
+}
+
+#[test]
+fn threads_change_nothing_about_archives_texts_and_lost_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let nameless = nameless();
+    let mut inner = Vec::new();
+    for number in 0..24 {
+        // Two texts that are as sure of it, and spell it in two ways.
+        let name = format!("PC-H{number:03}");
+        let set = format!("COMPUTERNAME={name}\r\n");
+        let env = format!("COMPUTERNAME={}\r\n", name.to_lowercase());
+        let mut members = members(&nameless);
+        members.push(("set.txt", set.as_bytes()));
+        members.push(("Env.txt", env.as_bytes()));
+        let bytes = zip(&members);
+        inner.push((format!("{number}.zip"), zip(&[("in.zip", &bytes)])));
+    }
+    fs::write(folder.path().join("outer.zip"), zip(&members(&inner))).unwrap();
+    let with = |threads: &str, nested: &str| {
+        let output = run(
+            folder.path(),
+            &[
+                "--format",
+                "jsonl",
+                "--threads",
+                threads,
+                "--max-nested",
+                nested,
+                ".",
+            ],
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // Room for all, for a few at a time, and for none.
+    for nested in ["512M", "20K", "100"] {
+        let expected = with("1", nested);
+        assert!(expected.lines().count() > 0 || nested == "100");
+        for threads in ["2", "4", "8"] {
+            assert!(
+                with(threads, nested) == expected,
+                "{threads} threads, {nested}"
+            );
+        }
+    }
+    assert_eq!(with("2", "512M").lines().count(), 24 + 1);
+}
+
+#[test]
+fn a_log_full_of_damage_costs_a_bounded_number_of_lines() {
+    // The smallest records there can be, with a byte of garbage behind each, up to the end.
+    let mut log = logs(FAILING).remove(0).1;
+    let chunk = 4096;
+    let record: Vec<u8> = [
+        b"**\0\0".as_slice(),
+        &28_u32.to_le_bytes(),
+        &[0; 16],
+        &28_u32.to_le_bytes(),
+    ]
+    .concat();
+    log[chunk + 48..chunk + 52].copy_from_slice(&65536_u32.to_le_bytes());
+    let mut at = chunk + 512;
+    while at + 29 < chunk + 65536 {
+        log[at..at + 28].copy_from_slice(&record);
+        log[at + 28] = 0xff;
+        at += 29;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gaps.evtx");
+    fs::write(&path, &log).unwrap();
+    let found = report(&[&path]);
+    let problems = list(&found["problems"]);
+    let of_kind = |kind: &str| problems.iter().filter(|of| of["kind"] == kind).count();
+    // A hundred of them, and a line for the others.
+    assert_eq!(of_kind("damaged_records"), 101);
+    assert!(problems.len() < 400, "{}", problems.len());
+    // Nothing of them is lost: each gap is one byte, and there are (65536 - 512) / 29 of them.
+    let lost = problems.iter().filter(|of| of["kind"] == "damaged_records");
+    let lost: u64 = lost.map(|of| of["lost_bytes"].as_u64().unwrap()).sum();
+    assert!((2240..=2280).contains(&lost), "{lost}");
 }
