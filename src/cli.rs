@@ -51,7 +51,7 @@ pub(crate) struct Logs {
     /// Also read the paths in this file, one a line; - reads them from standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) files_from: Option<PathBuf>,
-    /// Keep machines of one name apart if they come from several inputs or archives
+    /// Keep machines of one name apart if they come from several archives, or folders of a folder
     #[arg(long)]
     pub(crate) separate_bundles: bool,
     /// Only this machine, by its name with or without its domain; may be given again for others
@@ -83,10 +83,11 @@ pub(crate) struct Logs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits on archives")]
 pub(crate) struct ArchiveLimits {
-    /// Members of one input, those of archives in it included [default: 1000000]
+    /// Members of one archive, those of archives in it included [default: 1000000]
     #[arg(long, value_name = "N")]
     max_members: Option<u64>,
-    /// What one input may unpack to, such as 500G [default: 1T]
+    /// What one archive may unpack to, such as 500G [default: 1T, and of a small one the most of 8G
+    /// and --max-ratio times its size]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_bytes: Option<u64>,
     /// What a byte may unpack to, in members over 64 MiB [default: 1000]

@@ -158,7 +158,7 @@ fn candidate(
         Ok(kind) => {
             let detail = match kind.is_symlink() {
                 true => "a link, not followed: name its target to read it",
-                false => "a pipe or device, which is not read",
+                false => "a pipe or device, which is not read: save it to a file and name that",
             };
             let kind = ProblemKind::NotFollowed;
             Err(problem(entry.path(), kind, detail.to_owned()))

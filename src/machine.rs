@@ -20,6 +20,8 @@ const NO_NAME: &str = "(name lost)";
 pub struct Machine {
     /// The name it had last.
     pub name: Arc<str>,
+    /// Whether another machine has the same name.
+    pub shares_name: bool,
     /// Its other names, sorted.
     pub also_known_as: Vec<Arc<str>>,
     /// The inputs that its events were found in, sorted.
@@ -116,6 +118,11 @@ pub(crate) fn sort_by_machine(mut logs: Vec<Log>, hints: Hints, separate: bool) 
     }
     let by_name = |a: &Machine, b: &Machine| (&a.name, &a.sources).cmp(&(&b.name, &b.sources));
     sorted.machines.sort_by(by_name);
+    for same in sorted.machines.chunk_by_mut(|a, b| a.name == b.name) {
+        let shared = same.len() > 1;
+        same.iter_mut()
+            .for_each(|machine| machine.shares_name = shared);
+    }
     sorted
 }
 
@@ -368,6 +375,7 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
         .into_iter()
         .filter(|other| other.to_lowercase() != name.to_lowercase() && !other.is_empty());
     let machine = Machine {
+        shares_name: false,
         also_known_as: others.map(Arc::clone).collect(),
         name: match name.is_empty() {
             true => NO_NAME.into(),

@@ -8,6 +8,12 @@ use std::path::{Path, PathBuf};
 pub(crate) fn paths(logs: &Logs) -> Result<Vec<PathBuf>, String> {
     let mut paths = Vec::new();
     for path in &logs.paths {
+        if path.as_os_str() == "-" {
+            let detail = "logs are not read from standard input: name a file or folder";
+            return Err(format!(
+                "-: {detail} (--files-from - reads a list of paths)"
+            ));
+        }
         expand(path, &mut paths);
     }
     if let Some(list) = &logs.files_from {
@@ -35,8 +41,9 @@ fn expand(path: &Path, paths: &mut Vec<PathBuf>) {
         .filter(|_| std::fs::symlink_metadata(path).is_err())
         .and_then(|pattern| glob::glob(pattern).ok());
     let before = paths.len();
-    // What a pattern cannot look into it has not found.
-    paths.extend(found.into_iter().flatten().flatten());
+    // What a pattern cannot look into is named as it is, for the report to say why.
+    let found = found.into_iter().flatten();
+    paths.extend(found.map(|path| path.unwrap_or_else(|error| error.path().to_owned())));
     if paths.len() == before {
         paths.push(path.to_owned());
     }

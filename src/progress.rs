@@ -6,7 +6,7 @@ use prtrace::terminal::one_line;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::Duration;
 use walkdir::WalkDir;
 
@@ -25,11 +25,20 @@ pub(crate) fn shown<T>(paths: &[PathBuf], wanted: bool, work: impl FnOnce(&Progr
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let shown = scope.spawn(|| show(paths, &progress, &done));
-        let result = work(&progress);
-        done.store(true, Ordering::Relaxed);
-        shown.thread().unpark();
-        result
+        // Also when the work panics: the scope waits for the thread.
+        let _done = Done(&done, shown.thread());
+        work(&progress)
     })
+}
+
+/// Says that the work is done when it goes.
+struct Done<'a>(&'a AtomicBool, &'a Thread);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        self.1.unpark();
+    }
 }
 
 fn show(paths: &[PathBuf], progress: &Progress, done: &AtomicBool) {

@@ -250,6 +250,9 @@ pub struct ExplainedByReport {
 pub struct MachineReport<'a> {
     /// The name it had last.
     pub name: &'a str,
+    /// Whether another machine has the same name.
+    #[serde(skip)]
+    pub(crate) shares_name: bool,
     /// Its other names.
     pub also_known_as: Vec<&'a str>,
     /// The inputs it was found in.

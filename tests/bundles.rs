@@ -410,6 +410,13 @@ fn machines_of_one_name_stay_apart_if_their_logs_contradict_each_other() {
         ]
     );
 
+    // And text says which is which.
+    let text = run(folder.path(), &["a.zip", "b.zip"]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    for name in ["PC-1.contoso.com (a.zip): ", "PC-1.contoso.com (b.zip): "] {
+        assert!(text.contains(name), "{text}");
+    }
+
     // Other devices, as their events say, whatever the record numbers.
     let device = |hour: u32, id: &str| {
         format!(
@@ -544,6 +551,8 @@ fn paths_come_from_lists_and_from_patterns_that_the_shell_left_alone() {
         stderr(&output),
         "prtrace: *.7z: no such file or directory: check the path\n"
     );
+    let output = run(folder.path(), &["-"]);
+    assert!(stderr(&output).starts_with("prtrace: -: logs are not read from standard input: "));
     let output = run(folder.path(), &["--files-from", "missing.txt"]);
     assert_eq!(
         stderr(&output),

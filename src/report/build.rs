@@ -126,6 +126,7 @@ pub(super) fn machine_report<'a>(
     };
     MachineReport {
         name: &machine.name,
+        shares_name: machine.shares_name,
         also_known_as: machine.also_known_as.iter().map(|name| &**name).collect(),
         sources: machine.sources.iter().map(|source| &**source).collect(),
         first_event: machine.events.first().map(|event| Time(event.time)),

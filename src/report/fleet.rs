@@ -2,7 +2,7 @@
 //! the failing ones, each with an example's evidence, then a line for each machine.
 
 use super::Narrow;
-use super::layout::{event_name, field, number, stamp, wrapped};
+use super::layout::{display_name, event_name, field, number, stamp, wrapped};
 use super::text::{Told, newest_failed_run, states, told, totals};
 use super::{
     GroupReport, MachineReport, ProblemReport, RunReport, StateName, Totals, WindowReport, stream,
@@ -317,7 +317,7 @@ struct Row {
 impl Row {
     fn of(machine: &MachineReport<'_>) -> Row {
         let mut row = Row {
-            name: machine.name.to_owned(),
+            name: display_name(machine).into_owned(),
             state: machine.diagnosis.state,
             signature: None,
             event: None,

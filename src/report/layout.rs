@@ -1,7 +1,8 @@
 //! How the text is laid out: labels and values in 80 columns, and the small words.
 
-use super::{FailureReport, OperationName, PrtName, Time, WindowReport};
+use super::{FailureReport, MachineReport, OperationName, PrtName, Time, WindowReport};
 use crate::terminal::one_line;
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 /// Columns of the text.
@@ -111,4 +112,14 @@ pub(crate) fn steps(steps: &[&str], out: &mut dyn Write) -> io::Result<()> {
         wrapped(&lead, step, out)?;
     }
     Ok(())
+}
+
+/// A machine's name for people, with where it was found if another one has the same.
+pub(crate) fn display_name<'m>(machine: &MachineReport<'m>) -> Cow<'m, str> {
+    match machine.sources.first() {
+        Some(source) if machine.shares_name => {
+            format!("{} ({})", one_line(machine.name), one_line(source)).into()
+        }
+        _ => one_line(machine.name),
+    }
 }

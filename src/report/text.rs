@@ -5,7 +5,7 @@
 
 mod answer;
 
-use super::layout::{clock, counted, event_name, number, stamp, wrapped};
+use super::layout::{clock, counted, display_name, event_name, number, stamp, wrapped};
 use super::{
     EventReport, MachineReport, OutcomeName, ProblemReport, PrtName, Report, RunOutcomeName,
     RunReport, StateName, Totals, WindowReport,
@@ -116,7 +116,7 @@ fn windows(machine: &MachineReport<'_>, options: Options, out: &mut dyn Write) -
         .iter()
         .filter(|w| w.outcome == OutcomeName::Failed)
         .count();
-    let name = one_line(machine.name);
+    let name = display_name(machine);
     writeln!(out, "Windows of {name}: {failed} failed of {count}")?;
     let answer = match told(machine) {
         Some(Told::Window(window)) => Some(window),
@@ -155,7 +155,7 @@ fn runs(machine: &MachineReport<'_>, options: Options, out: &mut dyn Write) -> i
         .iter()
         .filter(|run| run.outcome == RunOutcomeName::Failed)
         .count();
-    let name = one_line(machine.name);
+    let name = display_name(machine);
     writeln!(
         out,
         "Registration runs of {name}: {failed} failed of {}",
@@ -259,7 +259,7 @@ fn other_failures(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Resul
     if count == 0 {
         return Ok(());
     }
-    let name = one_line(machine.name);
+    let name = display_name(machine);
     writeln!(
         out,
         "Failing events of {name} outside any window or run: {count}"

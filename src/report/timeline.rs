@@ -1,6 +1,6 @@
 //! Every event of a machine in order, with the window or run it belongs to.
 
-use super::layout::{clock, wrapped};
+use super::layout::{clock, display_name, wrapped};
 use super::text::problems;
 use super::{EventReport, MachineReport, Report};
 use crate::code::Code;
@@ -23,7 +23,7 @@ pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
         if number > 0 {
             writeln!(out)?;
         }
-        writeln!(out, "{}", one_line(machine.name))?;
+        writeln!(out, "{}", display_name(machine))?;
         let mut date = None;
         for (mark, event) in marked(machine) {
             let day = event.time.0.date_naive();

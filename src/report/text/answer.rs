@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::knowledge::Role;
 use crate::report::layout::{
-    counted, event_name, field, operation, place, stamp, steps, with_source, wrapped,
+    counted, display_name, event_name, field, operation, place, stamp, steps, with_source, wrapped,
 };
 use crate::report::{
     AdalReport, AttemptReport, DecisiveReport, DiagnosisReport, Downstream, DrsReport, EventReport,
@@ -54,7 +54,7 @@ pub(in crate::report) fn told<'r, 'a>(machine: &'r MachineReport<'a>) -> Option<
 }
 
 pub(super) fn answer(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let name = one_line(machine.name);
+    let name = display_name(machine);
     match told(machine) {
         // What failed before is made up for; this is not.
         _ if machine.downstream.is_some() => no_failure(machine, &name, out),
