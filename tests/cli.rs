@@ -152,9 +152,14 @@ fn what_cannot_be_read_is_one_line_that_says_what_and_where() {
         (&["nologs"], format!("nologs: {no_log}")),
         (
             &["notes.evtx"],
-            "notes.evtx: not an event log: it starts with neither ElfFile nor a chunk".to_owned(),
+            "notes.evtx: not an event log: it starts with neither ElfFile nor a chunk; name logs \
+             (.evtx), archives or folders"
+                .to_owned(),
         ),
-        (&["zero.evtx"], "zero.evtx: the file is empty".to_owned()),
+        (
+            &["zero.evtx"],
+            "zero.evtx: the file is empty: collect it again".to_owned(),
+        ),
         (&["logs.zip"], format!("logs.zip: {cut}")),
         (&["zips"], format!("zips: {cut} (zips/logs.zip)")),
         (&["nologs.zip"], format!("nologs.zip: {no_log}")),
