@@ -4,9 +4,8 @@
 //! The texts are told by their names, since nothing in them says what they are.
 
 use crate::event::{Header, Headers};
-use crate::machine::unit;
+use crate::machine::{Batch, unit};
 use crate::problem::{Problem, ProblemKind};
-use crate::record::Decoded;
 use crate::scan::Log;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -159,15 +158,14 @@ fn is_host(name: &str) -> bool {
 /// Gives events whose records name no computer the name that the rest of their bundle has for it,
 /// and says so.
 pub(crate) fn give_lost_names(logs: &mut [Log], mut hints: Hints) {
-    let lost = |of: &Decoded| of.event.computer.is_empty();
-    let is_lost = |log: &Log| log.events.iter().flatten().any(lost);
+    let is_lost = |log: &Log| log.computers().any(|computer| computer.is_empty());
     if !logs.iter().any(is_lost) {
         return;
     }
     for log in logs.iter() {
         let mut last = "";
-        for decoded in log.events.iter().flatten() {
-            let name = &*decoded.event.computer;
+        for event in log.events.iter().flat_map(Batch::events) {
+            let name = &*event.computer;
             if !name.is_empty() && name != last {
                 let hint = Hint {
                     text: Text::Record,
@@ -195,12 +193,17 @@ pub(crate) fn give_lost_names(logs: &mut [Log], mut hints: Hints) {
         let computer: Arc<str> = name.as_str().into();
         let mut headers = Headers::default();
         let mut count = 0_u64;
-        for decoded in log.events.iter_mut().flatten().filter(|of| lost(of)) {
-            decoded.event.header = headers.get(Header {
-                computer: Arc::clone(&computer),
-                ..(*decoded.event.header).clone()
-            });
-            count += 1;
+        for batch in &mut log.events {
+            let mut events = std::mem::take(&mut batch.events);
+            let all = events.iter_mut().map(|decoded| &mut decoded.event);
+            for event in all.filter(|event| event.computer.is_empty()) {
+                event.header = headers.get(Header {
+                    computer: Arc::clone(&computer),
+                    ..(*event.header).clone()
+                });
+                count += 1;
+            }
+            *batch = Batch::of(events);
         }
         log.problems.push(Problem {
             path: log.path.clone(),

@@ -51,6 +51,47 @@ pub struct MachineLog {
     pub dirty: bool,
 }
 
+/// The events of a chunk.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) events: Vec<Decoded>,
+    /// The computers that they name, sorted: found while the events are at hand.
+    pub(crate) computers: Vec<Arc<str>>,
+    /// The channels that they name, sorted.
+    channels: Vec<Arc<str>>,
+}
+
+impl Batch {
+    pub(crate) fn of(events: Vec<Decoded>) -> Batch {
+        let (mut computers, mut channels) = (Vec::new(), Vec::new());
+        let mut last = None;
+        for Decoded { event, .. } in &events {
+            let names = (&event.computer, &event.channel);
+            if last != Some(names) {
+                last = Some(names);
+                insert(&mut computers, names.0);
+                insert(&mut channels, names.1);
+            }
+        }
+        Batch {
+            events,
+            computers,
+            channels,
+        }
+    }
+
+    pub(crate) fn events(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().map(|decoded| &decoded.event)
+    }
+}
+
+/// Puts a name in its place, if it is a new one.
+fn insert(names: &mut Vec<Arc<str>>, name: &Arc<str>) {
+    if let Err(at) = names.binary_search(name) {
+        names.insert(at, Arc::clone(name));
+    }
+}
+
 /// The machines, and what of the logs belongs to none.
 #[derive(Debug)]
 pub(crate) struct Sorted {
@@ -89,9 +130,9 @@ pub(crate) fn sort_by_machine(mut logs: Vec<Log>, hints: Hints, separate: bool) 
             problems: Vec::new(),
         };
         let mut here: BTreeMap<&str, Share> = BTreeMap::new();
-        for chunk in log.events {
-            for (root, events) in names.by_root(chunk) {
-                here.entry(root).or_insert_with(new).add(events);
+        for batch in log.events {
+            for (root, batch) in names.by_root(batch) {
+                here.entry(root).or_insert_with(new).add(batch);
             }
         }
         // A log of several machines does not tell whose its problems are.
@@ -131,28 +172,21 @@ struct Share {
     source: Arc<str>,
     unit: String,
     log: MachineLog,
-    events: Vec<Vec<Decoded>>,
+    events: Vec<Batch>,
     problems: Vec<Problem>,
 }
 
 impl Share {
     fn events(&self) -> impl Iterator<Item = &Event> {
-        self.events.iter().flatten().map(|decoded| &decoded.event)
+        self.events.iter().flat_map(Batch::events)
     }
 
-    fn add(&mut self, events: Vec<Decoded>) {
-        let channels = &mut self.log.channels;
-        let mut last = None;
-        for Decoded { event, .. } in &events {
-            if last != Some(&event.channel) {
-                last = Some(&event.channel);
-                if let Err(at) = channels.binary_search(&event.channel) {
-                    channels.insert(at, Arc::clone(&event.channel));
-                }
-            }
+    fn add(&mut self, batch: Batch) {
+        for channel in &batch.channels {
+            insert(&mut self.log.channels, channel);
         }
-        self.log.events += events.len() as u64;
-        self.events.push(events);
+        self.log.events += batch.events.len() as u64;
+        self.events.push(batch);
     }
 }
 
@@ -343,8 +377,8 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
     for share in shares {
         sources.insert(share.source);
         logs.push(share.log);
-        for chunk in share.events {
-            events.extend(chunk.into_iter().map(|decoded| decoded.event));
+        for batch in share.events {
+            events.extend(batch.events.into_iter().map(|decoded| decoded.event));
         }
         problems.extend(share.problems);
     }
@@ -396,9 +430,13 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
 /// Boundaries are all in the analytic channel, where record IDs tell the order; an operational
 /// event of the same instant has no such number and goes between start and stop.
 fn order(events: &mut Vec<Event>) {
-    // A log is in this order already, most of the time. Of the same ones the first stays ahead.
-    events.sort_by(by_time_channel_and_record);
-    leave_out_duplicates(events);
+    // A log is in this order already, most of the time, and holds nothing twice.
+    let in_order = |a: &Event, b: &Event| by_time_channel_and_record(a, b).is_lt();
+    if !events.is_sorted_by(in_order) {
+        // Of the same ones the first stays ahead.
+        events.sort_by(by_time_channel_and_record);
+        leave_out_duplicates(events);
+    }
     for_each_run(events, |a, b| a.time == b.time, order_instant);
 }
 
@@ -540,7 +578,7 @@ impl Names {
         let mut returns: HashMap<String, BTreeSet<usize>> = HashMap::new();
         let mut chains = Vec::new();
         for (number, log) in logs.iter().enumerate() {
-            let computers = computers_in(&log.events);
+            let computers: BTreeSet<&Arc<str>> = log.computers().collect();
             for computer in &computers {
                 let name = computer.to_lowercase();
                 joined.entry(name.clone()).or_insert(name);
@@ -602,18 +640,19 @@ impl Names {
     }
 
     /// The events by their machines. Most chunks are one machine's, and go on as they are.
-    fn by_root(&self, chunk: Vec<Decoded>) -> BTreeMap<&str, Vec<Decoded>> {
-        let computers = chunk.iter().map(|decoded| &decoded.event.computer);
-        let mut others = computers.clone().zip(computers.skip(1));
-        let Some(first) = chunk.first().filter(|_| others.all(|(a, b)| a == b)) else {
-            let mut by_root: BTreeMap<&str, Vec<Decoded>> = BTreeMap::new();
-            for decoded in chunk {
-                let root = self.root(&decoded.event.computer);
-                by_root.entry(root).or_default().push(decoded);
-            }
-            return by_root;
-        };
-        BTreeMap::from([(self.root(&first.event.computer), chunk)])
+    fn by_root(&self, batch: Batch) -> BTreeMap<&str, Batch> {
+        if let [computer] = batch.computers.as_slice() {
+            return BTreeMap::from([(self.root(computer), batch)]);
+        }
+        let mut by_root: BTreeMap<&str, Vec<Decoded>> = BTreeMap::new();
+        for decoded in batch.events {
+            let root = self.root(&decoded.event.computer);
+            by_root.entry(root).or_default().push(decoded);
+        }
+        let batches = by_root.into_iter();
+        batches
+            .map(|(root, events)| (root, Batch::of(events)))
+            .collect()
     }
 
     fn newest(&self, root: &str) -> Option<&str> {
@@ -667,29 +706,16 @@ enum NamesIn {
     Turns(BTreeSet<String>),
 }
 
-/// The computer names in a log, as they are spelled.
-fn computers_in(events: &[Vec<Decoded>]) -> HashSet<&Arc<str>> {
-    let mut computers = HashSet::new();
-    let mut last = None;
-    for Decoded { event, .. } in events.iter().flatten() {
-        if last != Some(&event.computer) {
-            last = Some(&event.computer);
-            computers.insert(&event.computer);
-        }
-    }
-    computers
-}
-
-/// The same in the order in which the computer had them. `computers` is all of them.
-fn names_in(events: &[Vec<Decoded>], computers: &HashSet<&Arc<str>>) -> NamesIn {
+/// How the computer names in a log follow one another. `computers` is all of them.
+fn names_in(events: &[Batch], computers: &BTreeSet<&Arc<str>>) -> NamesIn {
     if computers.len() < 2 {
         return NamesIn::Chain(Vec::new());
     }
     // By record ID, not by time: clocks jump, above all around a rename.
     let mut by_record: Vec<(u64, &str)> = events
         .iter()
-        .flatten()
-        .map(|decoded| (decoded.event.record_id, &*decoded.event.computer))
+        .flat_map(Batch::events)
+        .map(|event| (event.record_id, &*event.computer))
         .filter(|(_, name)| !name.is_empty())
         .collect();
     by_record.sort_unstable();
@@ -712,7 +738,7 @@ fn names_in(events: &[Vec<Decoded>], computers: &HashSet<&Arc<str>>) -> NamesIn 
     }
     // Records of another machine keep their own numbers when they are forwarded, and meet in one
     // log whatever their channel.
-    let mut decoded = events.iter().flatten();
+    let mut decoded = events.iter().flat_map(|batch| &batch.events);
     let channel = decoded.clone().next().map(|first| &first.event.channel);
     let forwarded = decoded.any(|decoded| {
         decoded.number != decoded.event.record_id || Some(&decoded.event.channel) != channel

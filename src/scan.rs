@@ -10,9 +10,9 @@ use crate::buffer::Buffer;
 use crate::bundle::{self, Hints};
 use crate::chunk::{self, CHUNK_SIZE, Chunk, FILE_HEADER_SIZE, Needed, SLOT_START, Slot, Span};
 use crate::input::{self, Candidate, Header, Kind, Roots};
-use crate::machine::{self, Machine};
+use crate::machine::{self, Batch, Machine};
 use crate::problem::{Problem, ProblemKind};
-use crate::record::{self, Decoded, Names};
+use crate::record::{self, Names};
 use crate::select;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashSet};
@@ -84,13 +84,13 @@ impl Progress {
         self.computers.lock().map_or(0, |computers| computers.len())
     }
 
-    fn saw(&self, events: &[Vec<Decoded>]) {
+    fn saw(&self, events: &[Batch]) {
         let mut last: Option<&Arc<str>> = None;
-        for Decoded { event, .. } in events.iter().flatten() {
-            if last != Some(&event.computer) {
-                last = Some(&event.computer);
+        for computer in events.iter().flat_map(|batch| &batch.computers) {
+            if last != Some(computer) {
+                last = Some(computer);
                 if let Ok(mut computers) = self.computers.lock() {
-                    computers.insert(Arc::clone(&event.computer));
+                    computers.insert(Arc::clone(computer));
                 }
             }
         }
@@ -205,8 +205,15 @@ pub(crate) struct Log {
     pub(crate) records: u64,
     pub(crate) chunks_damaged: u64,
     /// Chunk by chunk, so that no event is moved before it is known whose it is.
-    pub(crate) events: Vec<Vec<Decoded>>,
+    pub(crate) events: Vec<Batch>,
     pub(crate) problems: Vec<Problem>,
+}
+
+impl Log {
+    /// The computers that its events name, some of them more than once.
+    pub(crate) fn computers(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.events.iter().flat_map(|batch| &batch.computers)
+    }
 }
 
 /// Reads every event log among the files, folders and archives named and sorts the events by
@@ -445,7 +452,7 @@ impl Gathered {
             logs: 1,
             bytes,
             records: part.records,
-            events: part.events.iter().map(Vec::len).sum::<usize>() as u64,
+            events: part.events.iter().map(|of| of.events.len() as u64).sum(),
             other_files: 0,
         };
         self.count(&place, counts);
@@ -1119,7 +1126,7 @@ struct Part {
     records: u64,
     chunks_damaged: u64,
     /// Chunk by chunk, none of them empty.
-    events: Vec<Vec<Decoded>>,
+    events: Vec<Batch>,
     problems: Vec<Problem>,
     /// What came after [`LISTED_OF_LOG`] of a kind: how many, where the first, and the bytes lost.
     more: BTreeMap<ProblemKind, (u64, u64, u64)>,
@@ -1171,7 +1178,7 @@ impl Part {
     }
 
     /// All problems of a log, those that are not listed as one of each kind.
-    fn into_problems(self, path: &str) -> (Vec<Problem>, Vec<Vec<Decoded>>) {
+    fn into_problems(self, path: &str) -> (Vec<Problem>, Vec<Batch>) {
         let mut problems = self.problems;
         for (kind, (count, first, lost_bytes)) in self.more {
             problems.push(Problem {
@@ -1298,7 +1305,7 @@ impl Part {
         match decoded {
             Ok((events, undecodable)) => {
                 if !events.is_empty() {
-                    self.events.push(events);
+                    self.events.push(Batch::of(events));
                 }
                 for record in undecodable {
                     let at = offset + record.span.start as u64;

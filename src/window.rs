@@ -274,7 +274,7 @@ impl Threads {
     }
 }
 
-fn time(events: &[Event], index: usize) -> DateTime<Utc> {
+pub(crate) fn time(events: &[Event], index: usize) -> DateTime<Utc> {
     events
         .get(index)
         .map_or(DateTime::<Utc>::MIN_UTC, |event| event.time)
@@ -849,13 +849,15 @@ fn finish(events: &[Event], drafts: Vec<Draft>, threads: &Threads, places: &[Pla
             *failure |= status.is_some_and(|status| status.0 != 0);
         }
     }
+    let drafts = drafts.into_iter().zip(members.into_iter().zip(related));
+    // Other windows may have claimed all that there was of one.
+    let drafts: Vec<_> = drafts
+        .filter(|(_, (members, _))| !members.is_empty())
+        .collect();
     let mut windows: Vec<Window> = drafts
         .into_par_iter()
-        .zip(members.into_par_iter().zip(related))
         .with_min_len(SHARE)
-        .filter_map(|(draft, (members, related))| {
-            window(events, &failures, draft, members, related)
-        })
+        .map(|(draft, (members, related))| window(events, &failures, draft, members, related))
         .collect();
     windows.sort_by_key(|window| window.start_event);
     Windows {
@@ -872,7 +874,7 @@ fn window(
     draft: Draft,
     members: Vec<Member>,
     related: Vec<Member>,
-) -> Option<Window> {
+) -> Window {
     let inferred = draft.start.is_none() && draft.stop.is_none();
     let edge = |boundary: Option<usize>| match boundary {
         Some(_) => Edge::Seen,
@@ -880,7 +882,8 @@ fn window(
         None => Edge::Missing,
     };
     let indices: Vec<usize> = members.iter().map(|member| member.event).collect();
-    let (first, last) = (*indices.first()?, *indices.last()?);
+    let first = indices.first().copied().unwrap_or(draft.from);
+    let last = indices.last().copied().unwrap_or(draft.to);
     let failing: Vec<usize> = indices
         .iter()
         .copied()
@@ -905,7 +908,7 @@ fn window(
             .iter()
             .filter_map(|index| events.get(*index))
             .any(|event| !group.is_foreign(event));
-    Some(Window {
+    Window {
         operation: draft.operation,
         prt,
         start: edge(draft.start),
@@ -924,7 +927,7 @@ fn window(
             _ => evidence.decisive(),
         },
         evidence,
-    })
+    }
 }
 
 /// Whether the AD FS token is all that these events give a status for.

@@ -13,7 +13,7 @@ use crate::scan::Scan;
 use crate::state::{self, User};
 use crate::token::TokenRequest;
 use crate::triage;
-use crate::window::{Edge, Member, Outcome, SHARE, Via, Window};
+use crate::window::{self, Edge, Member, Outcome, SHARE, Via, Window};
 
 impl<'a> Report<'a> {
     /// The report on a scan and the [`analyze`](crate::analysis::analyze)d events of its machines, in the
@@ -144,7 +144,7 @@ pub(super) fn machine_report<'a>(
             })
             .collect(),
         windows: windows
-            .filter_map(|(number, window)| window_report(machine, analysis, &ids, number, window))
+            .map(|(number, window)| window_report(machine, analysis, &ids, number, window))
             .collect(),
         registrations: analysis
             .runs
@@ -215,14 +215,13 @@ fn downstream<'a>(
     })
 }
 
-/// Nothing only for a window without events, which there is none of.
 fn window_report<'a>(
     machine: &'a Machine,
     analysis: &'a Analysis,
     ids: &Ids,
     number: usize,
     window: &'a Window,
-) -> Option<WindowReport<'a>> {
+) -> WindowReport<'a> {
     let event = |index: usize| machine.events.get(index);
     let id = |index: usize| event_id(machine, index);
     let members = |members: &'a [Member]| Members {
@@ -231,18 +230,17 @@ fn window_report<'a>(
         members,
     };
     let evidence = &window.evidence;
-    let first = event(window.start_event)?;
-    let last = event(window.end_event)?;
-    Some(WindowReport {
+    let time = |index: usize| Time(window::time(&machine.events, index));
+    WindowReport {
         id: window_id(number),
         operation: window.operation.into(),
         prt: window.prt.into(),
         start: EdgeReport {
-            time: Time(first.time),
+            time: time(window.start_event),
             boundary: window.start.into(),
         },
         end: EdgeReport {
-            time: Time(last.time),
+            time: time(window.end_event),
             boundary: window.end.into(),
         },
         pairing: window.pairing.into(),
@@ -309,7 +307,7 @@ fn window_report<'a>(
         registrations: links(analysis.links_of_windows.get(number), |link| {
             run_id(link.run)
         }),
-    })
+    }
 }
 
 /// The process or thread of the boundaries, or of all events of an inferred window if they agree.
