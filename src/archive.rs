@@ -19,6 +19,8 @@ pub mod zip;
 
 use crate::buffer::{self, Buffer};
 use crate::input;
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::sync::Arc;
@@ -27,10 +29,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// The most that deflate makes of a byte.
 const DEFLATE_MOST: u64 = 1032;
 
-/// A member is judged by [`Limits::ratio`] beyond this: 64 MiB.
+/// A member is held to [`Limits::ratio`] beyond this: 64 MiB.
 const RATIO_FROM: u64 = 64 << 20;
 
-/// Every input may unpack to this, however small it is: 8 GiB.
+/// Every archive file may unpack to this, however small it is: 8 GiB.
 const BYTES_FLOOR: u64 = 8 << 30;
 
 /// Longest name that is displayed, in characters.
@@ -57,7 +59,7 @@ pub fn kind(start: &[u8]) -> Option<Kind> {
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] | [b'P', b'K', 7, 8, ..] => Some(Kind::Zip),
         [b'M', b'S', b'C', b'F', ..] => Some(Kind::Cab),
         [0x1f, 0x8b, 8, ..] => Some(Kind::Gzip),
-        _ if start.get(257..262) == Some(b"ustar") => Some(Kind::Tar),
+        _ if tar::starts(start) => Some(Kind::Tar),
         _ => None,
     }
 }
@@ -89,16 +91,19 @@ pub fn is_secret(name: &str) -> bool {
     last.eq_ignore_ascii_case("AzureVMAccessToken.txt")
 }
 
-/// Caps on what archives may cost.
+/// Caps on what archives may cost. "One archive file" is a file on the disk, as it is named or found
+/// in a folder, with all that is nested in it: it has its own [`Budget`], whatever else is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Members of one input, nested ones included.
+    /// Members of one archive file: nested ones, folders and those that are refused included.
     pub members: u64,
-    /// Bytes that one input may unpack to, each layer of nesting counted. A small input is held
-    /// to less: to [`Limits::ratio`] times its size, but always 8 GiB.
+    /// Bytes that one archive file may unpack to, each layer of nesting counted. Only one of more
+    /// than a gibibyte comes near the default of 1 TiB: a smaller one may unpack to
+    /// [`Limits::ratio`] times its size, and any to 8 GiB, unless this is less.
     pub bytes: u64,
-    /// What a byte may unpack to beyond the first 64 MiB of a member. Logs that are mostly unused
-    /// come to several hundred, nothing but zeros to 1030.
+    /// What a byte may unpack to in a member of more than 64 MiB. One that claims more is not read,
+    /// another is stopped. Logs that are mostly unused come to several hundred, nothing but zeros
+    /// to 1030.
     pub ratio: u64,
     /// Archives inside archives: a file in a zip has depth 1.
     pub depth: u32,
@@ -118,7 +123,7 @@ impl Default for Limits {
     }
 }
 
-/// What one input, as the user named it, has used of its [`Limits`]. Threads share it.
+/// What one archive file has used of its [`Limits`]. Threads share it.
 #[derive(Debug)]
 pub struct Budget {
     limits: Limits,
@@ -129,7 +134,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The budget of an input of this many bytes.
+    /// The budget of an archive file of this many bytes.
     #[must_use]
     pub fn new(limits: Limits, input: u64) -> Budget {
         let by_size = input.saturating_mul(limits.ratio).max(BYTES_FLOOR);
@@ -158,6 +163,17 @@ impl Budget {
         self.take(&self.bytes, bytes, self.bytes_most)
     }
 
+    /// Whether this many bytes are more than these packed ones may give.
+    fn over_ratio(&self, bytes: u64, packed: u64) -> bool {
+        bytes > RATIO_FROM && bytes / packed.max(1) >= self.limits.ratio
+    }
+
+    /// How many bytes are said to be lost of those that are claimed: a claim beyond all that could
+    /// be read tells nothing.
+    fn believed(&self, claimed: u64) -> u64 {
+        claimed.min(self.bytes_most)
+    }
+
     fn take(&self, counter: &AtomicU64, count: u64, most: u64) -> bool {
         let before = counter.fetch_add(count, Ordering::Relaxed);
         if before.saturating_add(count) > most {
@@ -167,13 +183,13 @@ impl Budget {
     }
 
     /// Whether a cap was passed. Which members had been read by then depends on the threads: the
-    /// caller drops all that the input gave, and says [why](Budget::refusal).
+    /// caller drops all that the archive file gave, and says [why](Budget::refusal).
     #[must_use]
     pub fn exhausted(&self) -> bool {
         self.exhausted.load(Ordering::Relaxed)
     }
 
-    /// Why an input that exhausted its budget is not read.
+    /// Why an archive file that exhausted its budget is not read.
     #[must_use]
     pub fn refusal(&self) -> Refusal {
         Refusal::new(
@@ -461,8 +477,6 @@ pub struct Member<'a> {
     pub name: &'a str,
     /// Its size in bytes, as the archive claims. It never gives more.
     pub size: Option<u64>,
-    /// Its size inside the archive in bytes, as the archive claims.
-    pub packed: Option<u64>,
     /// The same bytes in place, where they are stored as they are and can be read at any offset: a
     /// nested archive in them needs no memory. Not checked against a checksum.
     pub stored: Option<Bytes>,
@@ -556,24 +570,47 @@ impl Refusal {
     }
 }
 
-/// Refusals of members, up to a number that can still be read: beyond that they are counted.
-#[derive(Clone, Debug, Default)]
+/// Refusals of members, up to a number of each kind that can still be read: beyond that they are
+/// counted.
+#[derive(Clone, Debug)]
 struct Refusals {
+    /// How many of a kind are told one by one.
+    most: u64,
     told: Vec<Refusal>,
-    untold: u64,
+    alike: BTreeMap<RefusalKind, Alike>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Alike {
+    count: u64,
     untold_bytes: u64,
 }
 
-/// How many members of an archive are told of one by one.
-const TOLD_MOST: usize = 1000;
+/// How many refusals of a kind an archive is told of one by one.
+const TOLD_MOST: u64 = 100;
+
+impl Default for Refusals {
+    fn default() -> Refusals {
+        Refusals::up_to(TOLD_MOST)
+    }
+}
 
 impl Refusals {
+    fn up_to(most: u64) -> Refusals {
+        Refusals {
+            most,
+            told: Vec::new(),
+            alike: BTreeMap::new(),
+        }
+    }
+
     fn push(&mut self, refusal: Refusal) {
-        if self.told.len() < TOLD_MOST {
+        let alike = self.alike.entry(refusal.kind).or_default();
+        alike.count += 1;
+        if alike.count <= self.most {
             self.told.push(refusal);
         } else {
-            self.untold += 1;
-            self.untold_bytes = self.untold_bytes.saturating_add(refusal.lost_bytes);
+            alike.untold_bytes = alike.untold_bytes.saturating_add(refusal.lost_bytes);
         }
     }
 
@@ -583,21 +620,54 @@ impl Refusals {
 
     /// Whether one of them says that the end is missing.
     fn cut(&self) -> bool {
-        let cut = |refusal: &Refusal| refusal.kind == RefusalKind::Truncated;
-        self.told.iter().any(cut)
+        self.alike.contains_key(&RefusalKind::Truncated)
     }
 
     fn told(mut self) -> Vec<Refusal> {
-        if self.untold > 0 {
-            let detail = format!("{} more members were not read, or not wholly", self.untold);
-            let rest = Refusal::new(RefusalKind::Damaged, detail);
-            self.told.push(rest.losing(self.untold_bytes));
+        for (kind, alike) in &self.alike {
+            let untold = alike.count.saturating_sub(self.most);
+            if untold > 0 {
+                let detail = format!("and {untold} more: not read, or not wholly, and not listed");
+                let rest = Refusal::new(*kind, detail);
+                self.told.push(rest.losing(alike.untold_bytes));
+            }
         }
         self.told
     }
 }
 
+impl Extend<Refusal> for Refusals {
+    fn extend<T: IntoIterator<Item = Refusal>>(&mut self, refusals: T) {
+        refusals.into_iter().for_each(|refusal| self.push(refusal));
+    }
+}
+
 const CUT: &str = "it ends early: what is there was read; copy it again";
+
+/// Counts the packed bytes that are read.
+struct Counted<'a, R> {
+    source: R,
+    count: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.count.set(self.count.get() + count as u64);
+        Ok(count)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.source.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.count.set(self.count.get() + count as u64);
+        self.source.consume(count);
+    }
+}
 
 /// A stream that must not be trusted: counts what a member gives, ends it at its claimed size and
 /// checks it against its checksum.
@@ -605,13 +675,12 @@ struct Guard<'a> {
     source: &'a mut dyn Read,
     budget: &'a Budget,
     size: Option<u64>,
-    packed: Option<u64>,
+    /// How many packed bytes it was made of so far, where that is known.
+    packed: Option<&'a Cell<u64>>,
     stored: Option<Bytes>,
     checksum: Option<u32>,
     /// Whether all of it has to be gone through, for what comes behind it to be found.
     drain: bool,
-    /// Whether the budget knows of the member already.
-    counted: bool,
     hasher: crc32fast::Hasher,
     given: u64,
     ended: bool,
@@ -628,7 +697,6 @@ impl<'a> Guard<'a> {
             stored: None,
             checksum: None,
             drain: false,
-            counted: false,
             hasher: crc32fast::Hasher::new(),
             given: 0,
             ended: false,
@@ -657,23 +725,18 @@ impl<'a> Guard<'a> {
     }
 
     fn over_ratio(&self) -> bool {
-        let ratio = self.budget.limits.ratio;
-        let over = |packed: u64| self.given / packed.max(1) >= ratio;
-        self.given > RATIO_FROM && self.packed.is_some_and(over)
+        let over = |packed: &Cell<u64>| self.budget.over_ratio(self.given, packed.get());
+        self.packed.is_some_and(over)
     }
 
-    /// Hands the member out, and says what was wrong with it.
+    /// Hands the member out, which the budget knows of, and says what was wrong with it.
     fn visit(mut self, name: &str, refusals: &mut Vec<Refusal>, visit: &mut dyn FnMut(Member<'_>)) {
-        if !self.counted && !self.budget.take_member() {
-            return;
-        }
-        let (size, packed) = (self.size, self.packed);
+        let size = self.size;
         let nothing: &mut dyn Read = &mut io::empty();
         let secret = is_secret(name);
         visit(Member {
             name,
             size: size.filter(|_| !secret),
-            packed,
             stored: self.stored.take().filter(|_| !secret),
             reader: if secret { nothing } else { &mut self },
         });
@@ -689,9 +752,7 @@ impl<'a> Guard<'a> {
             && refusal.kind != RefusalKind::Limit
         {
             let lost = self.size.unwrap_or(0).saturating_sub(self.given);
-            // A claim beyond all that could be read tells nothing.
-            let lost = lost.min(self.budget.bytes_most);
-            refusals.push(refusal.of(name).losing(lost));
+            refusals.push(refusal.of(name).losing(self.budget.believed(lost)));
         }
     }
 }
@@ -735,13 +796,14 @@ impl Read for Guard<'_> {
             return Err(self.fail(refusal));
         }
         if self.over_ratio() {
-            return Err(self.fail(over_ratio(self.budget.limits.ratio)));
+            return Err(self.fail(over_ratio(self.budget)));
         }
         Ok(count)
     }
 }
 
-fn over_ratio(ratio: u64) -> Refusal {
+fn over_ratio(budget: &Budget) -> Refusal {
+    let ratio = budget.limits.ratio;
     Refusal::new(
         RefusalKind::TooLarge,
         format!(

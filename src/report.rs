@@ -30,6 +30,7 @@ pub mod json;
 pub mod jsonl;
 pub(crate) mod layout;
 mod narrow;
+mod problems;
 mod stream;
 pub mod text;
 pub mod timeline;

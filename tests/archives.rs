@@ -111,6 +111,15 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
 #[test]
 fn the_kind_is_told_by_the_first_bytes() {
     let tar = write::tar(&[("a", b"a")]);
+    // The oldest tar archives have no magic.
+    let mut v7 = ::tar::Header::new_old();
+    v7.set_path("logs/a.evtx").unwrap();
+    v7.set_size(1);
+    v7.set_mode(0o644);
+    v7.set_cksum();
+    let v7 = *v7.as_bytes();
+    let mut damaged = v7;
+    damaged[0] ^= 1;
     for (bytes, expected) in [
         (write::zip(&[member("a", b"a")]), Some(Kind::Zip)),
         (write::zip(&[]), Some(Kind::Zip)),
@@ -118,6 +127,11 @@ fn the_kind_is_told_by_the_first_bytes() {
         (b"MSCF\0\0\0\xe0P".to_vec(), Some(Kind::Cab)),
         (gz(b"a"), Some(Kind::Gzip)),
         (tar[..512].to_vec(), Some(Kind::Tar)),
+        (v7.to_vec(), Some(Kind::Tar)),
+        (v7[..511].to_vec(), None),
+        (damaged.to_vec(), None),
+        (vec![0; 512], None),
+        (b"0000644 ".repeat(64), None),
         (tar[..261].to_vec(), None),
         (b"ElfFile\0".to_vec(), None),
         (b"PK".to_vec(), None),
@@ -394,8 +408,13 @@ fn members_that_share_bytes_are_read_once() {
     }
     let seen = read(write::zip(&members));
     assert_eq!(seen.members.len(), 1);
-    assert_eq!(seen.refusals.len(), 500);
-    assert!(seen.refusals.iter().all(|refusal| refusal.kind == Damaged));
+    // A hundred are listed, and the others counted.
+    let (others, listed) = seen.refusals.split_last().unwrap();
+    assert_eq!(listed.len(), 100);
+    assert!(listed.iter().all(|refusal| refusal.kind == Damaged));
+    assert_eq!((others.member.as_deref(), others.kind), (None, Damaged));
+    assert!(others.detail.starts_with("and 400 more: "));
+    assert_eq!(others.lost_bytes, 400 << 20);
 }
 
 #[test]
@@ -901,11 +920,29 @@ fn memory_is_shared_and_given_back() {
 
 #[test]
 fn a_bomb_is_stopped_by_its_ratio() {
-    let zip = write::zip(&[write::zeros("bomb", 70), member("sound", b"sound")]);
-    let seen = read(zip);
-    assert_eq!(seen.names(), ["bomb", "sound"]);
+    let bomb = write::zeros("bomb", 70);
+    // Its directory gives it away.
+    let seen = read(write::zip(&[bomb.clone(), member("sound", b"sound")]));
+    assert_eq!(seen.names(), ["sound"]);
     assert_eq!(seen.refused(), [("bomb", TooLarge)]);
-    assert!((64 << 20..65 << 20).contains(&seen.members[0].1.len()));
+    assert_eq!(seen.refusals[0].lost_bytes, 70 << 20);
+    // With bytes behind its end it would not, nor does it without a directory, its sizes behind it.
+    let mut hidden = bomb.clone();
+    hidden.packed.extend([0; 100_000]);
+    hidden.packed_size += 100_000;
+    let mut streamed = bomb;
+    streamed.streamed = true;
+    let mut parts = write::zip_parts(&[streamed]);
+    parts.bytes.truncate(parts.directory);
+    for (zip, refused) in [
+        (write::zip(&[hidden]), vec![("bomb", TooLarge)]),
+        (parts.bytes, vec![("", Truncated), ("bomb", TooLarge)]),
+    ] {
+        let seen = read(zip);
+        assert_eq!(seen.names(), ["bomb"]);
+        assert_eq!(seen.refused(), refused);
+        assert!((64 << 20..65 << 20).contains(&seen.members[0].1.len()));
+    }
     let mut file = b"\x1f\x8b\x08\0\0\0\0\0\0\0".to_vec();
     file.extend(write::zeros("bomb", 70).packed);
     assert_eq!(read(file).refused(), [("log.evtx", TooLarge)]);

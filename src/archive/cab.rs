@@ -6,8 +6,7 @@
 //! folder. The decompressors are other people's: flate2 (MSZIP) and lzxd (LZX).
 
 use super::{
-    Budget, Bytes, Cursor, Guard, Member, RATIO_FROM, Refusal, RefusalKind, Refusals, display,
-    fill, over_ratio,
+    Budget, Bytes, Cursor, Guard, Member, Refusal, RefusalKind, Refusals, display, fill, over_ratio,
 };
 use crate::buffer::Buffer;
 use crate::chunk::{u16_at, u32_at};
@@ -191,9 +190,7 @@ impl Cab {
             stream.skip_to(file.offset);
             let mut told = Vec::new();
             let mut body = (&mut stream).take(file.size);
-            let mut guard = Guard::new(&mut body, budget, Some(file.size));
-            guard.counted = true;
-            guard.visit(&file.name, &mut told, visit);
+            Guard::new(&mut body, budget, Some(file.size)).visit(&file.name, &mut told, visit);
             if std::mem::take(&mut stream.checksum_wrong) && told.is_empty() {
                 let detail = "its checksum disagrees: what could be read of it was read";
                 told.push(Refusal::new(RefusalKind::Checksum, detail).of(&file.name));
@@ -212,9 +209,7 @@ impl Cab {
                 refusals.push(refusal);
                 break;
             }
-            for refusal in told {
-                refusals.push(refusal);
-            }
+            refusals.extend(told);
         }
         refusals.told()
     }
@@ -391,9 +386,8 @@ impl<'a> Stream<'a> {
             return Err(Refusal::new(RefusalKind::Damaged, detail));
         }
         let given = self.position + length as u64;
-        let ratio = self.budget.limits.ratio;
-        if given > RATIO_FROM && given / self.packed.max(1) >= ratio {
-            return Err(over_ratio(ratio));
+        if self.budget.over_ratio(given, self.packed) {
+            return Err(over_ratio(self.budget));
         }
         Ok(true)
     }

@@ -1,6 +1,6 @@
 //! Gzip: one file in compressed pieces, which follow one another.
 
-use super::{Budget, Guard, Member, RATIO_FROM, Refusal, RefusalKind, display, over_ratio};
+use super::{Budget, Counted, Guard, Member, Refusal, RefusalKind, display};
 use crate::buffer;
 use flate2::bufread::GzDecoder;
 use std::cell::Cell;
@@ -18,7 +18,11 @@ pub fn each(
     visit: &mut dyn FnMut(Member<'_>),
 ) -> Vec<Refusal> {
     let mut refusals = Vec::new();
+    if !budget.take_member() {
+        return refusals;
+    }
     let packed = Cell::new(0);
+    let reader: &mut dyn Read = reader;
     let counted = Counted {
         source: reader,
         count: &packed,
@@ -30,12 +34,11 @@ pub fn each(
     let name = name.unwrap_or_else(|| inner_name(file_name));
     let mut pieces = Pieces {
         piece: Some(first),
-        packed: &packed,
-        given: 0,
-        ratio: budget.limits.ratio,
         failure: None,
     };
-    Guard::new(&mut pieces, budget, None).visit(&name, &mut refusals, visit);
+    let mut guard = Guard::new(&mut pieces, budget, None);
+    guard.packed = Some(&packed);
+    guard.visit(&name, &mut refusals, visit);
     // What the pieces know better than the guard, which sees an error only.
     if let Some(failure) = pieces.failure.take() {
         refusals.clear();
@@ -56,26 +59,9 @@ fn inner_name(file_name: &str) -> String {
     }
 }
 
-/// Counts the packed bytes.
-struct Counted<'a> {
-    source: &'a mut dyn Read,
-    count: &'a Cell<u64>,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        self.count.set(self.count.get() + count as u64);
-        Ok(count)
-    }
-}
-
 /// The pieces, one after the other.
 struct Pieces<'a> {
-    piece: Option<GzDecoder<BufReader<Counted<'a>>>>,
-    packed: &'a Cell<u64>,
-    given: u64,
-    ratio: u64,
+    piece: Option<GzDecoder<BufReader<Counted<'a, &'a mut dyn Read>>>>,
     failure: Option<Refusal>,
 }
 
@@ -128,14 +114,7 @@ impl Read for Pieces<'_> {
                         return Ok(0);
                     }
                 }
-                Ok(count) => {
-                    self.given += count as u64;
-                    let packed = self.packed.get().max(1);
-                    if self.given > RATIO_FROM && self.given / packed >= self.ratio {
-                        return Err(self.fail(over_ratio(self.ratio)));
-                    }
-                    return Ok(count);
-                }
+                Ok(count) => return Ok(count),
                 // The crate's word for a wrong checksum, and for a header that is none.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                     let wrong = error.to_string().contains("checksum");

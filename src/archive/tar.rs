@@ -1,4 +1,4 @@
-//! Tar archives (ustar, GNU and pax), one member after the other.
+//! Tar archives (ustar, GNU, pax and the one before them), one member after the other.
 //!
 //! Headers are read by the tar crate. The walk from header to header is ours: the crate's holds a
 //! long name or pax record of any claimed length in memory, and stops for good at the first
@@ -12,6 +12,23 @@ const BLOCK: usize = 512;
 
 /// How much of a long name or pax record is looked at.
 const EXTENSION_MOST: u64 = 64 * 1024;
+
+/// Whether a file that starts like this is a tar archive. The oldest format has no magic: its
+/// header is known by its checksum, and by numbers where there have to be some.
+pub(super) fn starts(start: &[u8]) -> bool {
+    if start.get(257..262) == Some(b"ustar") {
+        return true;
+    }
+    let mut header = tar::Header::new_old();
+    let Some(start) = start.get(..BLOCK) else {
+        return false;
+    };
+    header.as_mut_bytes().copy_from_slice(start);
+    header.cksum().ok() == Some(checksum(&header))
+        && header.mode().is_ok()
+        && header.entry_size().is_ok()
+        && matches!(header.as_bytes().get(156), Some(0 | b'0'..=b'7'))
+}
 
 /// Hands out the files of a tar archive, and returns what was not read.
 ///
@@ -167,13 +184,9 @@ impl Walk<'_> {
         }
         let mut body = (&mut *self.reader).take(size);
         let mut refusals = Vec::new();
-        let mut guard = Guard::new(&mut body, self.budget, Some(size));
-        guard.counted = true;
-        guard.visit(&name, &mut refusals, visit);
+        Guard::new(&mut body, self.budget, Some(size)).visit(&name, &mut refusals, visit);
         let left = body.limit();
-        for refusal in refusals {
-            self.refusals.push(refusal);
-        }
+        self.refusals.extend(refusals);
         self.skip(left.saturating_add(padded(size) - size))
     }
 

@@ -7,18 +7,21 @@
 //! writer leaves them.
 
 use super::{
-    Budget, Bytes, Cursor, DEFLATE_MOST, Guard, Member, Refusal, RefusalKind, Refusals, display,
-    fill,
+    Budget, Bytes, Counted, Cursor, DEFLATE_MOST, Guard, Member, Refusal, RefusalKind, Refusals,
+    display, fill, over_ratio,
 };
 use crate::buffer::Buffer;
 use crate::chunk::{u16_at, u32_at, u64_at};
 use flate2::bufread::DeflateDecoder;
+use std::cell::Cell;
 use std::io::{self, BufRead, Read};
 
 /// Size of a local header without name and extra fields.
 const LOCAL: u64 = 30;
 /// The same of a header in the directory.
 const CENTRAL: usize = 46;
+/// Where in it the length of the name stands.
+const NAME_LENGTH: u64 = 28;
 const LOCAL_MAGIC: &[u8] = b"PK\x03\x04";
 const CENTRAL_MAGIC: &[u8] = b"PK\x01\x02";
 /// Where the end record is looked for: a comment of any length, and what was appended to it.
@@ -26,19 +29,31 @@ const END_SEARCHED: u64 = 256 * 1024;
 /// The most that deflate64 makes of a byte: 65 538 bytes out of 18 bits.
 const DEFLATE64_MOST: u64 = 29_128;
 
+/// Parts that an archive is read in. Where there are more members, a part is a run of them.
+const PARTS_MOST: usize = 4096;
+/// How many refusals of a kind a run tells one by one.
+const RUN_TOLD_MOST: u64 = 3;
+
 /// An open zip archive. Its [parts](Zip::parts) can be read by several threads.
 #[derive(Debug)]
 pub struct Zip {
     bytes: Bytes,
+    /// What is worth reading, by its place.
     entries: Vec<Entry>,
+    /// What is wrong with the others, which the directory gives away.
+    refusals: Refusals,
+    /// Where these stand, in order.
+    refused: Vec<u64>,
     /// What is wrong with the directory, so that members have to be looked for without it.
     rest: Option<Refusal>,
 }
 
-/// A member, as the directory or its local header describes it.
+/// A member, as the directory or its local header describes it. There may be a million: what is
+/// only needed when it is read stays in the directory.
 #[derive(Debug)]
 struct Entry {
-    name: String,
+    /// Where its header stands in the directory, or else its local one.
+    header: u64,
     /// Where its local header stands.
     start: u64,
     size: u64,
@@ -46,8 +61,8 @@ struct Entry {
     crc: u32,
     method: u16,
     encrypted: bool,
-    /// Known without reading it to be not worth reading.
-    refusal: Option<Refusal>,
+    /// Its sizes are not known: they stand behind it.
+    size_behind: bool,
 }
 
 impl Zip {
@@ -63,6 +78,8 @@ impl Zip {
         let mut zip = Zip {
             bytes,
             entries: Vec::new(),
+            refusals: Refusals::default(),
+            refused: Vec::new(),
             rest: None,
         };
         let mut cursor = zip.bytes.cursor();
@@ -75,17 +92,28 @@ impl Zip {
         };
         cursor.position = directory.start;
         let mut named = 0_u64;
-        while let Some(entry) = central_entry(&mut cursor, directory.shift).map_err(io)? {
-            if named >= budget.limits.members {
-                budget.take_bytes(u64::MAX);
+        while let Some((entry, name, refusal)) =
+            central_entry(&mut cursor, directory.shift, budget).map_err(io)?
+        {
+            named += 1;
+            if !budget.take_member() {
                 return Err(budget.refusal());
             }
-            named += 1;
-            if entry.size > 0 || !entry.name.ends_with('/') {
-                zip.entries.push(entry);
+            if entry.size == 0 && name.ends_with('/') {
+                continue;
+            }
+            match refusal.or_else(|| entry.judge(budget)) {
+                Some(refusal) => zip.refuse(&entry, refusal.of(&name)),
+                None if entry.end() > zip.bytes.size() => {
+                    let detail = "it lies outside of the archive, which may be cut: copy it again";
+                    let refusal = entry.refusal(RefusalKind::Truncated, detail, budget);
+                    zip.refuse(&entry, refusal.of(&name));
+                }
+                None => zip.entries.push(entry),
             }
         }
-        zip.judge();
+        zip.refuse_overlaps(budget).map_err(io)?;
+        zip.refused.sort_unstable();
         let in_front = directory.shift > 0 && starts_with_member(&zip.bytes).map_err(io)?;
         // An old count is one of 16 bits, which starts again from 0.
         let rest = if named < directory.count || cursor.position < directory.end {
@@ -100,43 +128,53 @@ impl Zip {
         Ok(zip)
     }
 
-    /// Sorts the members by their place and refuses those that lie about it or their size.
-    fn judge(&mut self) {
-        let end = self.bytes.size();
-        for entry in &mut self.entries {
-            if entry.refusal.is_none() {
-                entry.judge(false);
-            }
-            let after = entry
-                .start
-                .saturating_add(LOCAL)
-                .saturating_add(entry.packed);
-            if entry.refusal.is_none() && after > end {
-                let detail = "it lies outside of the archive, which may be cut: copy it again";
-                entry.refuse(RefusalKind::Truncated, detail);
-            }
-        }
-        // Members that share bytes are how a small archive unpacks to a vast one.
+    fn refuse(&mut self, entry: &Entry, refusal: Refusal) {
+        self.refused.push(entry.start);
+        self.refusals.push(refusal);
+    }
+
+    /// Sorts the members by their place. Those that share bytes are how a small archive unpacks to
+    /// a vast one.
+    fn refuse_overlaps(&mut self, budget: &Budget) -> io::Result<()> {
         self.entries.sort_by_key(|entry| entry.start);
         let mut taken = 0;
-        for entry in &mut self.entries {
-            if entry.refusal.is_some() {
-                continue;
-            }
+        for entry in std::mem::take(&mut self.entries) {
             if entry.start < taken {
                 let detail = "it overlaps another member, which was read: unpack it first, if it is \
                               to be trusted";
-                entry.refuse(RefusalKind::Damaged, detail);
+                let refusal = entry.refusal(RefusalKind::Damaged, detail, budget);
+                let name = self.name(&entry)?;
+                self.refuse(&entry, refusal.of(&name));
             } else {
-                taken = entry.start + LOCAL + entry.packed;
+                taken = entry.end();
+                self.entries.push(entry);
             }
         }
+        Ok(())
     }
 
-    /// How many parts there are: one a member, and one for members without a directory.
+    /// The name of a member that the directory names.
+    fn name(&self, entry: &Entry) -> io::Result<String> {
+        let mut length = [0; 2];
+        self.bytes
+            .read_at(&mut length, entry.header.saturating_add(NAME_LENGTH))?;
+        let mut name = vec![0; usize::from(u16::from_le_bytes(length))];
+        let at = entry.header.saturating_add(CENTRAL as u64);
+        self.bytes.read_at(&mut name, at)?;
+        Ok(display(&String::from_utf8_lossy(&name)))
+    }
+
+    /// How many parts there are: one a member or run of members, and one for those that are refused
+    /// and those without a directory.
     #[must_use]
     pub fn parts(&self) -> usize {
-        self.entries.len() + usize::from(self.rest.is_some())
+        let last = self.rest.is_some() || !self.refusals.is_empty();
+        self.entries.len().div_ceil(self.run()) + usize::from(last)
+    }
+
+    /// How many members a part has.
+    fn run(&self) -> usize {
+        self.entries.len().div_ceil(PARTS_MOST).max(1)
     }
 
     /// Hands out the member or members of a part, and returns what was not read.
@@ -146,22 +184,29 @@ impl Zip {
         budget: &Budget,
         visit: &mut dyn FnMut(Member<'_>),
     ) -> Vec<Refusal> {
-        let mut refusals = Vec::new();
-        if let Some(entry) = self.entries.get(part) {
-            match &entry.refusal {
-                Some(refusal) => refusals.push(refusal.clone()),
-                None => self.read(entry, budget, visit, &mut refusals),
+        if let Some(run) = self.entries.chunks(self.run()).nth(part) {
+            let mut refusals = Refusals::up_to(RUN_TOLD_MOST);
+            for entry in run {
+                if budget.exhausted() {
+                    break;
+                }
+                let mut told = Vec::new();
+                self.read(entry, budget, visit, &mut told);
+                refusals.extend(told);
             }
-        } else if let Some(refusal) = &self.rest {
+            return refusals.told();
+        }
+        let mut told = self.refusals.clone().told();
+        if let Some(refusal) = &self.rest {
             // Any four bytes may look like a member: there is no end to what they refuse.
             let mut walked = Refusals::default();
             walked.push(refusal.clone());
             if let Err(error) = self.walk(budget, visit, &mut walked) {
                 walked.push(Refusal::from_error(&error));
             }
-            refusals = walked.told();
+            told.extend(walked.told());
         }
-        refusals
+        told
     }
 
     fn read(
@@ -172,18 +217,22 @@ impl Zip {
         refusals: &mut Vec<Refusal>,
     ) {
         let mut cursor = self.bytes.cursor();
-        match data_start(&mut cursor, entry.start) {
-            Ok(Some(start)) => {
+        let place = self
+            .name(entry)
+            .and_then(|name| Ok((name, data_start(&mut cursor, entry.start)?)));
+        match place {
+            Ok((name, Some(start))) => {
                 cursor.position = start;
                 let stored = (entry.method == 0).then(|| self.bytes.part(start, entry.packed));
                 let mut packed = cursor.take(entry.packed);
-                entry.unpack(&mut packed, stored, false, budget, visit, refusals);
+                entry.unpack(&name, &mut packed, stored, budget, visit, refusals);
             }
-            Ok(None) => {
+            Ok((name, None)) => {
                 let detail = "the directory names it, but it is not there: copy the archive again";
-                refusals.push(entry.refusal(RefusalKind::Damaged, detail));
+                let refusal = entry.refusal(RefusalKind::Damaged, detail, budget);
+                refusals.push(refusal.of(&name));
             }
-            Err(error) => refusals.push(Refusal::from_error(&error).of(&entry.name)),
+            Err(error) => refusals.push(Refusal::from_error(&error)),
         }
     }
 
@@ -200,51 +249,60 @@ impl Zip {
             let named = self
                 .entries
                 .binary_search_by_key(&start, |entry| entry.start);
-            let Some((mut entry, data, size_behind)) = local_entry(&mut cursor, start)? else {
+            let Some((entry, name, data)) = local_entry(&mut cursor, start)? else {
                 let detail = "it ends inside the header of a member: copy it again";
                 refusals.push(Refusal::new(RefusalKind::Truncated, detail));
                 break;
             };
             cursor.position = data;
             if let Some(named) = named.ok().and_then(|at| self.entries.get(at)) {
-                if named.refusal.is_none() {
-                    cursor.position = data.saturating_add(named.packed);
-                }
+                cursor.position = data.saturating_add(named.packed);
                 continue;
             }
-            if entry.size == 0 && entry.packed == 0 && entry.name.ends_with('/') {
+            if self.refused.binary_search(&start).is_ok() {
                 continue;
             }
-            entry.judge(size_behind);
+            if !budget.take_member() {
+                break;
+            }
+            if entry.size == 0 && entry.packed == 0 && name.ends_with('/') {
+                continue;
+            }
             let mut told = Vec::new();
-            match entry.refusal.take() {
+            match entry.judge(budget) {
                 // What follows is found by its magic.
-                Some(refusal) => told.push(refusal),
-                None if size_behind => {
-                    entry.unpack(&mut cursor, None, true, budget, visit, &mut told);
+                Some(refusal) => told.push(refusal.of(&name)),
+                None if entry.size_behind => {
+                    entry.unpack(&name, &mut cursor, None, budget, visit, &mut told);
                 }
                 None => {
                     let mut packed = (&mut cursor).take(entry.packed);
-                    entry.unpack(&mut packed, None, false, budget, visit, &mut told);
+                    entry.unpack(&name, &mut packed, None, budget, visit, &mut told);
                     cursor.position = data.saturating_add(entry.packed);
                 }
             }
-            told.into_iter().for_each(|refusal| refusals.push(refusal));
+            refusals.extend(told);
         }
         Ok(())
     }
 }
 
 impl Entry {
-    fn refusal(&self, kind: RefusalKind, detail: impl Into<String>) -> Refusal {
+    fn refusal(&self, kind: RefusalKind, detail: impl Into<String>, budget: &Budget) -> Refusal {
         // The size is a claim: what the packed bytes can at most give is lost, not more.
-        let most = self.packed.saturating_mul(self.most_per_byte());
-        let lost = self.size.min(most);
-        Refusal::new(kind, detail).of(&self.name).losing(lost)
+        let lost = self.size.min(self.most());
+        Refusal::new(kind, detail).losing(budget.believed(lost))
     }
 
-    fn refuse(&mut self, kind: RefusalKind, detail: impl Into<String>) {
-        self.refusal = Some(self.refusal(kind, detail));
+    /// Where it ends at the earliest.
+    fn end(&self) -> u64 {
+        let data = self.start.saturating_add(LOCAL);
+        data.saturating_add(self.packed)
+    }
+
+    /// The most that its packed bytes can come to.
+    fn most(&self) -> u64 {
+        self.packed.saturating_mul(self.most_per_byte())
     }
 
     /// The most that a packed byte can come to.
@@ -256,29 +314,35 @@ impl Entry {
         }
     }
 
-    /// Refuses what can be told not to be readable from its sizes and method.
-    fn judge(&mut self, size_behind: bool) {
-        let most = self.packed.saturating_mul(self.most_per_byte());
+    /// Why it is not to be read, as far as its sizes and method tell.
+    fn judge(&self, budget: &Budget) -> Option<Refusal> {
+        let refusal = |kind, detail: &str| Some(self.refusal(kind, detail, budget));
         if self.encrypted || self.method == 99 {
             let detail = "encrypted: unpack it with its password and name the folder";
-            self.refuse(RefusalKind::Encrypted, detail);
+            refusal(RefusalKind::Encrypted, detail)
         } else if let Some(method) = unsupported(self.method) {
             let detail = format!("compressed by {method}, which is not read: unpack it first");
-            self.refuse(RefusalKind::Unsupported, detail);
-        } else if size_behind {
+            refusal(RefusalKind::Unsupported, &detail)
+        } else if self.size_behind {
             // Packed bytes tell their own end, except where they are not packed.
-            if self.method == 0 {
-                let detail = "without the directory its size is not known: copy the archive again";
-                self.refuse(RefusalKind::Truncated, detail);
+            let detail = "without the directory its size is not known: copy the archive again";
+            match self.method {
+                0 => refusal(RefusalKind::Truncated, detail),
+                _ => None,
             }
         } else if self.method == 0 && self.size != self.packed {
             let detail = "it is stored as it is, but its two sizes differ: unpack it first, if it \
                           is to be trusted";
-            self.refuse(RefusalKind::Damaged, detail);
-        } else if self.size > most {
+            refusal(RefusalKind::Damaged, detail)
+        } else if self.size > self.most() {
             let detail = "it claims more than its packed bytes can give: copy the archive again, \
                           or do not trust it";
-            self.refuse(RefusalKind::Damaged, detail);
+            refusal(RefusalKind::Damaged, detail)
+        } else if budget.over_ratio(self.size, self.packed) {
+            let lost = budget.believed(self.size);
+            Some(over_ratio(budget).losing(lost))
+        } else {
+            None
         }
     }
 
@@ -286,13 +350,18 @@ impl Entry {
     /// there is nothing to check it against, except that its last block comes.
     fn unpack<R: BufRead>(
         &self,
+        name: &str,
         packed: &mut R,
         stored: Option<Bytes>,
-        size_behind: bool,
         budget: &Budget,
         visit: &mut dyn FnMut(Member<'_>),
         refusals: &mut Vec<Refusal>,
     ) {
+        let count = Cell::new(0);
+        let packed = Counted {
+            source: packed,
+            count: &count,
+        };
         let mut plain;
         let mut deflated;
         let mut deflated64;
@@ -311,14 +380,14 @@ impl Entry {
             }
         };
         let mut guard = Guard::new(reader, budget, None);
-        guard.drain = size_behind;
+        guard.packed = Some(&count);
+        guard.drain = self.size_behind;
         guard.stored = stored;
-        if !size_behind {
+        if !self.size_behind {
             guard.size = Some(self.size);
-            guard.packed = Some(self.packed);
             guard.checksum = Some(self.crc);
         }
-        guard.visit(&self.name, refusals, visit);
+        guard.visit(name, refusals, visit);
     }
 }
 
@@ -461,8 +530,13 @@ fn starts_with_member(bytes: &Bytes) -> io::Result<bool> {
     Ok(start == LOCAL_MAGIC)
 }
 
-/// The member whose header in the directory the cursor stands at, if it does at one.
-fn central_entry(cursor: &mut Cursor, shift: u64) -> io::Result<Option<Entry>> {
+/// The member whose header in the directory the cursor stands at, if it does at one, with its name
+/// and why it is not to be read, as far as only this header tells.
+fn central_entry(
+    cursor: &mut Cursor,
+    shift: u64,
+    budget: &Budget,
+) -> io::Result<Option<(Entry, String, Option<Refusal>)>> {
     let mut header = [0; CENTRAL];
     let at = cursor.position;
     let read = fill(cursor, &mut header)?;
@@ -472,7 +546,7 @@ fn central_entry(cursor: &mut Cursor, shift: u64) -> io::Result<Option<Entry>> {
     }
     let short = |at| u16_at(&header, at).unwrap_or(0);
     let long = |at| u32_at(&header, at).unwrap_or(0);
-    let [name, extra, comment] = [28, 30, 32].map(|at| usize::from(short(at)));
+    let [name, extra, comment] = [NAME_LENGTH as usize, 30, 32].map(|at| usize::from(short(at)));
     let mut rest = vec![0; name + extra];
     if fill(cursor, &mut rest)? < rest.len() {
         cursor.position = at;
@@ -481,26 +555,29 @@ fn central_entry(cursor: &mut Cursor, shift: u64) -> io::Result<Option<Entry>> {
     cursor.consume(comment);
     let (name, extra) = rest.split_at_checked(name).unwrap_or_default();
     let mut entry = Entry {
-        name: display(&String::from_utf8_lossy(name)),
+        header: at,
         start: u64::from(long(42)),
         size: u64::from(long(24)),
         packed: u64::from(long(20)),
         crc: long(16),
         method: short(10),
         encrypted: short(8) & 1 != 0,
-        refusal: None,
+        size_behind: false,
     };
     entry.large_sizes(extra);
     entry.start = entry.start.saturating_add(shift);
     let on_unix = header.get(5) == Some(&3);
-    if on_unix && long(38) >> 28 == 0o12 {
+    let refusal = if on_unix && long(38) >> 28 == 0o12 {
         let detail = "a link, not followed: what it leads to is read where it lies";
-        entry.refusal = Some(Refusal::new(RefusalKind::NotFollowed, detail).of(&entry.name));
+        Some(Refusal::new(RefusalKind::NotFollowed, detail))
     } else if ![0, 0xffff].contains(&short(34)) {
         let detail = "it lies on another volume of a split archive: unpack that first";
-        entry.refuse(RefusalKind::Unsupported, detail);
-    }
-    Ok(Some(entry))
+        Some(entry.refusal(RefusalKind::Unsupported, detail, budget))
+    } else {
+        None
+    };
+    let name = display(&String::from_utf8_lossy(name));
+    Ok(Some((entry, name, refusal)))
 }
 
 /// Where the packed bytes of the member with this local header start, if it is one.
@@ -515,9 +592,8 @@ fn data_start(cursor: &mut Cursor, start: u64) -> io::Result<Option<u64>> {
     Ok(Some(start + LOCAL + lengths.iter().sum::<u64>()))
 }
 
-/// A member as its local header describes it, where its packed bytes start, and whether its sizes
-/// stand behind them.
-fn local_entry(cursor: &mut Cursor, start: u64) -> io::Result<Option<(Entry, u64, bool)>> {
+/// A member as its local header describes it, its name, and where its packed bytes start.
+fn local_entry(cursor: &mut Cursor, start: u64) -> io::Result<Option<(Entry, String, u64)>> {
     let Some(data) = data_start(cursor, start)? else {
         return Ok(None);
     };
@@ -533,19 +609,20 @@ fn local_entry(cursor: &mut Cursor, start: u64) -> io::Result<Option<(Entry, u64
         .unwrap_or_default();
     let flags = u16_at(&header, 6).unwrap_or(0);
     let mut entry = Entry {
-        name: display(&String::from_utf8_lossy(name)),
+        header: start,
         start,
         size: u64::from(u32_at(&header, 22).unwrap_or(0)),
         packed: u64::from(u32_at(&header, 18).unwrap_or(0)),
         crc: u32_at(&header, 14).unwrap_or(0),
         method: u16_at(&header, 8).unwrap_or(0),
         encrypted: flags & 1 != 0,
-        refusal: None,
+        size_behind: false,
     };
     entry.large_sizes(extra);
     entry.start = start;
-    let size_behind = flags & 8 != 0 && [0, u64::from(u32::MAX)].contains(&entry.packed);
-    Ok(Some((entry, data, size_behind)))
+    entry.size_behind = flags & 8 != 0 && [0, u64::from(u32::MAX)].contains(&entry.packed);
+    let name = display(&String::from_utf8_lossy(name));
+    Ok(Some((entry, name, data)))
 }
 
 impl Entry {

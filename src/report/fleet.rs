@@ -3,18 +3,16 @@
 
 use super::Narrow;
 use super::layout::{display_name, event_name, field, number, stamp, wrapped};
+use super::problems::ByKind;
 use super::text::{Told, newest_failed_run, states, told, totals};
-use super::{
-    GroupReport, MachineReport, ProblemReport, RunReport, StateName, Totals, WindowReport, stream,
-};
+use super::{GroupReport, MachineReport, RunReport, StateName, Totals, WindowReport, stream};
 use crate::code::Code;
-use crate::problem::ProblemKind;
 use crate::scan::Scan;
 use crate::terminal::one_line;
 use crate::triage::{self, Signatures};
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr;
 
@@ -27,8 +25,6 @@ const MOST_GROUPS: usize = 40;
 /// other formats.
 const CODE: usize = 28;
 const SUB_CODES: usize = 72;
-/// Problems of one kind that are shown.
-const MOST_EXAMPLES: usize = 3;
 
 /// Writes the report and says the totals.
 ///
@@ -58,7 +54,7 @@ pub fn write(mut scan: Scan, narrow: Option<&Narrow>, out: &mut dyn Write) -> io
     }
     all_groups(&groups, out)?;
 
-    let mut problems = Problems::default();
+    let mut problems = ByKind::default();
     for row in &mut rows {
         problems.merge(std::mem::take(&mut row.problems));
     }
@@ -311,7 +307,7 @@ struct Row {
     event: Option<u32>,
     code: Option<String>,
     others: String,
-    problems: Problems,
+    problems: ByKind,
 }
 
 impl Row {
@@ -323,7 +319,7 @@ impl Row {
             event: None,
             code: None,
             others: String::new(),
-            problems: Problems::default(),
+            problems: ByKind::default(),
         };
         for problem in &machine.problems {
             row.problems.add(problem);
@@ -509,12 +505,6 @@ fn counted(count: u64, what: &str) -> String {
     }
 }
 
-/// The words for a kind of problem: those of the other formats.
-fn words(kind: ProblemKind) -> String {
-    let word = serde_json::to_value(kind).unwrap_or_default();
-    word.as_str().unwrap_or_default().replace('_', " ")
-}
-
 /// A text that fits a column.
 fn cut(text: &str, columns: usize) -> String {
     if text.width() <= columns {
@@ -530,64 +520,4 @@ fn cut(text: &str, columns: usize) -> String {
     }
     cut.push('…');
     cut
-}
-
-/// What could not be read, by kind.
-#[derive(Default)]
-struct Problems(BTreeMap<ProblemKind, Alike>);
-
-#[derive(Default)]
-struct Alike {
-    count: u64,
-    lost_bytes: u64,
-    examples: Vec<String>,
-}
-
-impl Problems {
-    fn add(&mut self, problem: &ProblemReport<'_>) {
-        let alike = self.0.entry(problem.kind).or_default();
-        alike.count += 1;
-        alike.lost_bytes += problem.lost_bytes;
-        if alike.examples.len() < MOST_EXAMPLES {
-            let at = problem.offset;
-            let at = at.map_or(String::new(), |offset| format!(" byte {offset}:"));
-            let text = format!("{}:{at} {}", problem.path, problem.detail);
-            alike.examples.push(one_line(&text).into_owned());
-        }
-    }
-
-    /// Adds those of the next machine.
-    fn merge(&mut self, next: Problems) {
-        for (kind, theirs) in next.0 {
-            let ours = self.0.entry(kind).or_default();
-            ours.count += theirs.count;
-            ours.lost_bytes += theirs.lost_bytes;
-            let left = MOST_EXAMPLES.saturating_sub(ours.examples.len());
-            ours.examples.extend(theirs.examples.into_iter().take(left));
-        }
-    }
-
-    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let count: u64 = self.0.values().map(|alike| alike.count).sum();
-        if count == 0 {
-            return Ok(());
-        }
-        writeln!(out, "Problems: {}", number(count))?;
-        for (kind, alike) in &self.0 {
-            let mut text = format!("  {}: {}", words(*kind), number(alike.count));
-            if alike.lost_bytes > 0 {
-                let lost = counted(alike.lost_bytes, "byte");
-                text.push_str(&format!(" ({lost} lost)"));
-            }
-            writeln!(out, "{text}")?;
-            for example in &alike.examples {
-                wrapped("    ", example, out)?;
-            }
-            match alike.count - alike.examples.len() as u64 {
-                0 => {}
-                more => writeln!(out, "    and {} more: --format json has all", number(more))?,
-            }
-        }
-        writeln!(out)
-    }
 }

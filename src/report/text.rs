@@ -8,7 +8,7 @@ mod answer;
 use super::layout::{clock, counted, display_name, event_name, number, stamp, wrapped};
 use super::{
     EventReport, MachineReport, OutcomeName, ProblemReport, PrtName, Report, RunOutcomeName,
-    RunReport, StateName, Totals, WindowReport,
+    RunReport, StateName, Totals, WindowReport, problems,
 };
 use crate::code::Code;
 use crate::knowledge::Role;
@@ -284,46 +284,11 @@ fn other_failures(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Resul
     writeln!(out)
 }
 
-/// What could not be read, by file; slots that follow one another are told once.
+/// What could not be read, of the machines and of none.
 pub(super) fn problems(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let of_machines = report.machines.iter().flat_map(|machine| &machine.problems);
     let all: Vec<&ProblemReport<'_>> = of_machines.chain(&report.problems).collect();
-    if all.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "Problems: {}", all.len())?;
-    let mut path = None;
-    let mut left = all.iter().peekable();
-    while let Some(problem) = left.next() {
-        if path.replace(problem.path) != Some(problem.path) {
-            writeln!(out, "  {}", one_line(problem.path))?;
-        }
-        // Like problems one after the other are one stretch.
-        let mut count = 1;
-        let mut lost = problem.lost_bytes;
-        while let Some(next) = left.next_if(|next| {
-            let end = problem.offset.map(|offset| offset + lost);
-            lost > 0
-                && (next.path, next.kind, next.detail, next.offset)
-                    == (problem.path, problem.kind, problem.detail, end)
-        }) {
-            count += 1;
-            lost += next.lost_bytes;
-        }
-        let mut text = one_line(problem.detail).into_owned();
-        if count > 1 {
-            text.push_str(&format!(" ({count} times in a row)"));
-        }
-        if lost > 0 {
-            text.push_str(&format!(" ({} lost)", counted(lost, "byte")));
-        }
-        let lead = match problem.offset {
-            Some(offset) => format!("    byte {offset}: "),
-            None => "    ".to_owned(),
-        };
-        wrapped(&lead, &text, out)?;
-    }
-    writeln!(out)
+    problems::write(&all, out)
 }
 
 pub(super) fn totals(totals: &Totals, out: &mut dyn Write) -> io::Result<()> {
