@@ -312,7 +312,8 @@ pub struct Event {
     pub(crate) header: Arc<Header>,
 }
 
-/// What hardly differs from one event with an ID to the next, and is held once for all of them.
+/// What hardly differs from one event with an ID to the next, and is held once for all of them: an
+/// [`Event`] has these fields beside its own.
 #[derive(Clone, Debug)]
 pub struct Header {
     /// The computer's name as the record spells it; empty if it was lost.
@@ -350,6 +351,7 @@ pub(crate) struct Meaning {
 }
 
 impl Header {
+    /// What tells headers apart: the rest follows from it.
     fn key(&self) -> impl Eq + Hash {
         let Header {
             computer,
