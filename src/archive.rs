@@ -586,7 +586,7 @@ struct Alike {
     untold_bytes: u64,
 }
 
-/// How many refusals of a kind an archive is told of one by one.
+/// How many members of an archive are told of one by one, of each kind of refusal.
 const TOLD_MOST: u64 = 100;
 
 impl Default for Refusals {

@@ -262,11 +262,11 @@ impl Zip {
             if self.refused.binary_search(&start).is_ok() {
                 continue;
             }
-            if !budget.take_member() {
-                break;
-            }
             if entry.size == 0 && entry.packed == 0 && name.ends_with('/') {
                 continue;
+            }
+            if !budget.take_member() {
+                break;
             }
             let mut told = Vec::new();
             match entry.judge(budget) {
