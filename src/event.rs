@@ -399,7 +399,9 @@ impl Headers {
     const RECENT: usize = 256;
 
     /// The one that holds this; what is known of its event ID need not stand in it.
-    pub(crate) fn get(&mut self, header: Header) -> Arc<Header> {
+    pub(crate) fn get(&mut self, mut header: Header) -> Arc<Header> {
+        // No names are the same as none.
+        header.names = header.names.filter(|names| !names.0.is_empty());
         self.recent.resize(Headers::RECENT, None);
         let place = header.event_id as usize % Headers::RECENT;
         let recent = self.recent.get_mut(place);
