@@ -400,8 +400,8 @@ impl Headers {
 
     /// The one that holds this; what is known of its event ID need not stand in it.
     pub(crate) fn get(&mut self, mut header: Header) -> Arc<Header> {
-        // No names are none.
-        header.names.take_if(|names| names.0.is_empty());
+        // No names are the same as none.
+        header.names = header.names.filter(|names| !names.0.is_empty());
         self.recent.resize(Headers::RECENT, None);
         let place = header.event_id as usize % Headers::RECENT;
         let recent = self.recent.get_mut(place);
