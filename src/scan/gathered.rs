@@ -1,0 +1,258 @@
+//! What files held, whatever the order in which threads read them.
+
+use super::log::{Part, slots_in};
+use super::{Counts, Job, Log, Place};
+use crate::archive::{Refusal, RefusalKind};
+use crate::bundle::Hints;
+use crate::chunk::CHUNK_SIZE;
+use crate::input::{Candidate, Header};
+use crate::problem::{Problem, ProblemKind};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// What files held.
+#[derive(Default)]
+pub(super) struct Gathered {
+    /// The logs with events of ours.
+    pub(super) logs: Vec<Log>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) left_out: LeftOut,
+    pub(super) hints: Hints,
+    /// By the number of the root.
+    pub(super) counts: BTreeMap<usize, (Counts, Duration)>,
+    /// Archives to be read again when no other one is.
+    pub(super) put_off: Vec<Candidate>,
+}
+
+impl Gathered {
+    pub(super) fn with(mut self, mut other: Gathered) -> Gathered {
+        if self.logs.len() + self.problems.len() < other.logs.len() + other.problems.len() {
+            std::mem::swap(&mut self, &mut other);
+        }
+        self.add(other);
+        self
+    }
+
+    pub(super) fn add(&mut self, other: Gathered) {
+        self.logs.extend(other.logs);
+        self.problems.extend(other.problems);
+        self.left_out.extend(other.left_out);
+        self.hints.extend(other.hints);
+        self.put_off.extend(other.put_off);
+        for (root, (counts, busy)) in other.counts {
+            let of = self.counts.entry(root).or_default();
+            of.0.add(counts);
+            of.1 += busy;
+        }
+    }
+
+    pub(super) fn count(&mut self, place: &Place, counts: Counts) {
+        self.counts.entry(place.root).or_default().0.add(counts);
+    }
+
+    pub(super) fn other(&mut self, place: &Place) {
+        let one = Counts {
+            other_files: 1,
+            ..Counts::default()
+        };
+        self.count(place, one);
+    }
+
+    /// A file is left out: of those in an archive many may be for one reason.
+    pub(super) fn left_out(&mut self, place: &Place, kind: ProblemKind, detail: String) {
+        let member = place.name.strip_prefix(&*place.source);
+        match member.and_then(|member| member.strip_prefix('!')) {
+            Some(member) => {
+                let reason = (place.source.to_string(), kind, detail);
+                self.left_out.add(reason, member, 0);
+            }
+            None => self.problem(&place.name, kind, detail, 0),
+        }
+    }
+
+    pub(super) fn problem(
+        &mut self,
+        path: &str,
+        kind: ProblemKind,
+        detail: String,
+        lost_bytes: u64,
+    ) {
+        self.problems.push(Problem {
+            path: path.to_owned(),
+            offset: None,
+            kind,
+            detail,
+            lost_bytes,
+        });
+    }
+
+    /// A log was read: of one without events of ours only the counts and the problems stay.
+    pub(super) fn log(
+        &mut self,
+        place: Place,
+        header: Header,
+        bytes: u64,
+        mut part: Part,
+        job: &Job<'_>,
+    ) {
+        job.progress.logs.fetch_add(1, Ordering::Relaxed);
+        job.progress.saw(&part.events);
+        if header.damaged {
+            let detail = "the file header's checksum disagrees; the chunks were read anyway";
+            let kind = ProblemKind::DamagedHeader;
+            part.problem(&place.name, 0, kind, detail.to_owned(), 0);
+        }
+        let missing = header.chunks.saturating_sub(slots_in(bytes));
+        if missing > 0 {
+            let detail = format!(
+                "the file ends before {missing} of the {} chunks that its header counts",
+                header.chunks
+            );
+            let lost = missing * CHUNK_SIZE as u64;
+            part.problem(&place.name, bytes, ProblemKind::Truncated, detail, lost);
+        }
+        let counts = Counts {
+            logs: 1,
+            bytes,
+            records: part.records,
+            events: part.events.iter().map(|of| of.events.len() as u64).sum(),
+            other_files: 0,
+        };
+        self.count(&place, counts);
+        self.counts.entry(place.root).or_default().1 += part.busy;
+        let (records, chunks_damaged) = (part.records, part.chunks_damaged);
+        let (problems, events) = part.into_problems(&place.name);
+        if events.is_empty() {
+            self.problems.extend(problems);
+            return;
+        }
+        self.logs.push(Log {
+            root: job.names.get(place.root).cloned().unwrap_or_default(),
+            path: place.name,
+            ordinal: place.ordinal,
+            source: place.source,
+            dirty: header.dirty,
+            records,
+            chunks_damaged,
+            events,
+            problems,
+        });
+    }
+}
+
+/// The same, or that the parser itself failed.
+pub(super) fn refused_or_failed(
+    place: &Place,
+    refusals: std::thread::Result<Vec<Refusal>>,
+) -> Gathered {
+    match refusals {
+        Ok(refusals) => refused(place, refusals),
+        // Nothing is known of what it held.
+        Err(_) => {
+            let mut gathered = Gathered::default();
+            let detail = "its parser failed: unpack it and name the folder".to_owned();
+            gathered.problem(&place.name, ProblemKind::ParserFailure, detail, 0);
+            gathered
+        }
+    }
+}
+
+/// What an archive did not give, as problems.
+pub(super) fn refused(place: &Place, refusals: Vec<Refusal>) -> Gathered {
+    let mut gathered = Gathered::default();
+    for refusal in refusals {
+        let kind = match refusal.kind {
+            RefusalKind::Encrypted => ProblemKind::Encrypted,
+            RefusalKind::Truncated => ProblemKind::Truncated,
+            RefusalKind::Damaged => ProblemKind::DamagedArchive,
+            RefusalKind::Checksum => ProblemKind::ChecksumMismatch,
+            RefusalKind::Unsupported => ProblemKind::Unsupported,
+            RefusalKind::TooLarge | RefusalKind::Limit => ProblemKind::LimitReached,
+            RefusalKind::NotFollowed => ProblemKind::NotFollowed,
+            RefusalKind::Unreadable => ProblemKind::Unreadable,
+        };
+        match &refusal.member {
+            Some(member) => {
+                let reason = (place.name.clone(), kind, refusal.detail);
+                gathered.left_out.add(reason, member, refusal.lost_bytes);
+            }
+            None => gathered.problem(&place.name, kind, refusal.detail, refusal.lost_bytes),
+        }
+    }
+    gathered
+}
+
+/// Of the members of an archive that are left out for one and the same reason so many are listed
+/// each; more are one problem.
+pub(super) const LISTED_MEMBERS: usize = 3;
+
+/// The members of archives that were left out, by archive and reason.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut(BTreeMap<(String, ProblemKind, String), Members>);
+
+/// Members that were left out.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    count: u64,
+    lost_bytes: u64,
+    /// The first few by name, with the bytes lost of each.
+    first: Vec<(String, u64)>,
+}
+
+impl LeftOut {
+    pub(super) fn add(
+        &mut self,
+        reason: (String, ProblemKind, String),
+        member: &str,
+        lost_bytes: u64,
+    ) {
+        let of = self.0.entry(reason).or_default();
+        of.add(1, lost_bytes, [(member.to_owned(), lost_bytes)]);
+    }
+
+    pub(super) fn extend(&mut self, others: LeftOut) {
+        for (reason, members) in others.0 {
+            let of = self.0.entry(reason).or_default();
+            of.add(members.count, members.lost_bytes, members.first);
+        }
+    }
+
+    pub(super) fn into_problems(self) -> impl Iterator<Item = Problem> {
+        self.0
+            .into_iter()
+            .flat_map(|((archive, kind, detail), members)| {
+                let problem = |path, detail, lost_bytes| Problem {
+                    path,
+                    offset: None,
+                    kind,
+                    detail,
+                    lost_bytes,
+                };
+                if members.count <= LISTED_MEMBERS as u64 {
+                    let each = members.first.iter().map(|(member, lost)| {
+                        problem(format!("{archive}!{member}"), detail.clone(), *lost)
+                    });
+                    return each.collect::<Vec<_>>();
+                }
+                let first = members.first.first().map_or("", |(first, _)| first);
+                let detail = format!("{} members, {first} the first: {detail}", members.count);
+                vec![problem(archive, detail, members.lost_bytes)]
+            })
+    }
+}
+
+impl Members {
+    pub(super) fn add(
+        &mut self,
+        count: u64,
+        lost_bytes: u64,
+        first: impl IntoIterator<Item = (String, u64)>,
+    ) {
+        self.count += count;
+        self.lost_bytes += lost_bytes;
+        self.first.extend(first);
+        self.first.sort_unstable();
+        self.first.truncate(LISTED_MEMBERS);
+    }
+}
