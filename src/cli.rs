@@ -83,7 +83,7 @@ pub(crate) struct Logs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits on archives")]
 pub(crate) struct ArchiveLimits {
-    /// Members of one archive, those of archives in it included [default: 1000000]
+    /// Members of one archive file, those of archives in it included [default: 1000000]
     #[arg(long, value_name = "N")]
     max_members: Option<u64>,
     /// What one archive may unpack to, such as 500G [default: 1T, and of a small one the most of 8G

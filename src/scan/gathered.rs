@@ -184,8 +184,15 @@ pub(super) fn refused(place: &Place, refusals: Vec<Refusal>) -> Gathered {
 }
 
 /// Of the members of an archive that are left out for one and the same reason so many are listed
-/// each; more are one problem.
-pub(super) const LISTED_MEMBERS: usize = 3;
+/// each; more are one problem. That they need a password or are of a kind that is not read says the
+/// same of all of them; what is damaged is another matter.
+fn listed(kind: ProblemKind) -> usize {
+    use ProblemKind::{Encrypted, NotFollowed, Unsupported};
+    match kind {
+        Encrypted | NotFollowed | Unsupported => 3,
+        _ => 100,
+    }
+}
 
 /// The members of archives that were left out, by archive and reason.
 #[derive(Debug, Default)]
@@ -207,14 +214,16 @@ impl LeftOut {
         member: &str,
         lost_bytes: u64,
     ) {
+        let most = listed(reason.1);
         let of = self.0.entry(reason).or_default();
-        of.add(1, lost_bytes, [(member.to_owned(), lost_bytes)]);
+        of.add(1, lost_bytes, [(member.to_owned(), lost_bytes)], most);
     }
 
     pub(super) fn extend(&mut self, others: LeftOut) {
         for (reason, members) in others.0 {
+            let most = listed(reason.1);
             let of = self.0.entry(reason).or_default();
-            of.add(members.count, members.lost_bytes, members.first);
+            of.add(members.count, members.lost_bytes, members.first, most);
         }
     }
 
@@ -229,7 +238,7 @@ impl LeftOut {
                     detail,
                     lost_bytes,
                 };
-                if members.count <= LISTED_MEMBERS as u64 {
+                if members.count <= listed(kind) as u64 {
                     let each = members.first.iter().map(|(member, lost)| {
                         problem(format!("{archive}!{member}"), detail.clone(), *lost)
                     });
@@ -248,11 +257,12 @@ impl Members {
         count: u64,
         lost_bytes: u64,
         first: impl IntoIterator<Item = (String, u64)>,
+        most: usize,
     ) {
         self.count += count;
-        self.lost_bytes += lost_bytes;
+        self.lost_bytes = self.lost_bytes.saturating_add(lost_bytes);
         self.first.extend(first);
         self.first.sort_unstable();
-        self.first.truncate(LISTED_MEMBERS);
+        self.first.truncate(most);
     }
 }

@@ -166,15 +166,18 @@ impl Part {
     }
 
     pub(super) fn list(&mut self, problem: Problem) {
+        if let Some(more) = self.more.get_mut(&problem.kind) {
+            more.0 += 1;
+            more.2 += problem.lost_bytes;
+            return;
+        }
         let of_kind = self.problems.iter().filter(|of| of.kind == problem.kind);
         if of_kind.count() < LISTED_OF_LOG {
             self.problems.push(problem);
             return;
         }
-        let first = (0, problem.offset.unwrap_or(0), 0);
-        let more = self.more.entry(problem.kind).or_insert(first);
-        more.0 += 1;
-        more.2 += problem.lost_bytes;
+        let first = (1, problem.offset.unwrap_or(0), problem.lost_bytes);
+        self.more.insert(problem.kind, first);
     }
 
     /// All problems of a log, those that are not listed as one of each kind.
