@@ -14,6 +14,7 @@
 
 pub mod cab;
 pub mod gzip;
+mod inflate;
 pub mod tar;
 pub mod zip;
 

@@ -6,13 +6,13 @@
 //! front where the directory is missing, also those whose sizes stand behind them, as a streaming
 //! writer leaves them.
 
+use super::inflate::Inflate;
 use super::{
     Budget, Bytes, Counted, Cursor, DEFLATE_MOST, Guard, Member, Refusal, RefusalKind, Refusals,
     display, fill, over_ratio,
 };
 use crate::buffer::Buffer;
 use crate::chunk::{u16_at, u32_at, u64_at};
-use flate2::bufread::DeflateDecoder;
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
 
@@ -371,7 +371,7 @@ impl Entry {
                 &mut plain
             }
             8 => {
-                deflated = DeflateDecoder::new(packed);
+                deflated = Inflate::new(packed);
                 &mut deflated
             }
             _ => {
