@@ -904,14 +904,21 @@ fn size_text(bytes: u64) -> String {
 
 /// Fills the buffer as far as the reader goes.
 fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let (done, result) = read_full(reader, buffer);
+    result.map(|()| done)
+}
+
+/// Fills the buffer as far as the reader goes: how far that was, and whether it was an error that
+/// ended it.
+pub(crate) fn read_full(reader: &mut dyn Read, buffer: &mut [u8]) -> (usize, io::Result<()>) {
     let mut done = 0;
     while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
         match reader.read(rest) {
             Ok(0) => break,
             Ok(count) => done += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return (done, Err(error)),
         }
     }
-    Ok(done)
+    (done, Ok(()))
 }

@@ -27,7 +27,7 @@ mod gathered;
 mod log;
 
 use gathered::{Gathered, refused, refused_or_failed};
-use log::{Part, Slots, Source, offset_of, read_full, slots_in};
+use log::{Part, Slots, Source, offset_of, slots_in};
 
 /// Slots that are read in one go by one thread: 8 MiB.
 const STRETCH: u64 = 128;
@@ -714,7 +714,7 @@ impl Job<'_> {
         let mut gathered = Gathered::default();
         let mut head = [0; HEAD];
         // What goes wrong in reading is told by the archive.
-        let (length, _) = read_full(member.reader, &mut head);
+        let (length, _) = archive::read_full(member.reader, &mut head);
         let head = head.get(..length).unwrap_or_default();
         let kind = input::kind(head);
         match kind {
@@ -765,7 +765,7 @@ impl Job<'_> {
             kind => self.other(kind, &place, &mut gathered, || {
                 let mut text = head.to_vec();
                 let mut rest = vec![0; bundle::TEXT.saturating_sub(text.len())];
-                let (length, _) = read_full(member.reader, &mut rest);
+                let (length, _) = archive::read_full(member.reader, &mut rest);
                 text.extend(rest.get(..length).unwrap_or_default());
                 text
             }),

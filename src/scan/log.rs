@@ -1,6 +1,6 @@
 //! One log: its slots, read from wherever its bytes come, and what a stretch of them held.
 
-use crate::archive::Bytes;
+use crate::archive::{Bytes, read_full};
 use crate::chunk::{self, CHUNK_SIZE, Chunk, FILE_HEADER_SIZE, Needed, SLOT_START, Slot, Span};
 use crate::input::{self, Header};
 use crate::machine::Batch;
@@ -11,20 +11,6 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
-
-/// Reads until the buffer is full or there is no more; and what went wrong, if something did.
-pub(super) fn read_full(reader: &mut dyn Read, buffer: &mut [u8]) -> (usize, Option<io::Error>) {
-    let mut done = 0;
-    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match reader.read(rest) {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (done, Some(error)),
-        }
-    }
-    (done, None)
-}
 
 pub(super) fn slots_in(bytes: u64) -> u64 {
     bytes
