@@ -787,7 +787,7 @@ pub struct EventReport<'a> {
         schemars(with = "std::collections::BTreeMap<String, String>")
     )]
     #[serde(serialize_with = "data")]
-    pub data: &'a Data,
+    pub data: Data<'a>,
     /// What is known of the event.
     #[serde(skip)]
     pub(crate) info: Option<&'static EventInfo>,
@@ -834,7 +834,7 @@ impl Serialize for Members<'_> {
     }
 }
 
-fn data<S: Serializer>(data: &Data, serializer: S) -> Result<S::Ok, S::Error> {
+fn data<S: Serializer>(data: &Data<'_>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(data.iter())
 }
 

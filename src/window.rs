@@ -13,7 +13,7 @@ use crate::token::correlation_ids_in;
 use chrono::{DateTime, TimeDelta, Utc};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
-use uuid::Uuid;
+use uuid::{NonNilUuid, Uuid};
 
 /// The longest an operation may last, and the farthest that a window with a lost edge reaches.
 const LONGEST: TimeDelta = TimeDelta::minutes(15);
@@ -177,7 +177,7 @@ struct Draft {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum ThreadKey {
     Thread(u32, u32),
-    Activity(Uuid),
+    Activity(NonNilUuid),
     Time,
 }
 
@@ -589,7 +589,7 @@ struct Loose {
     members: Vec<usize>,
     correlation_id: Option<Uuid>,
     /// The activities of its events, and how many events each has.
-    activities: HashMap<Uuid, usize>,
+    activities: HashMap<NonNilUuid, usize>,
     /// The time of its last event.
     last: DateTime<Utc>,
     /// The group it was joined to.
@@ -614,7 +614,7 @@ fn infer_windows(
 ) {
     let mut groups: Vec<Loose> = Vec::new();
     let mut by_id: HashMap<Uuid, usize> = HashMap::new();
-    let mut by_activity: HashMap<Uuid, usize> = HashMap::new();
+    let mut by_activity: HashMap<NonNilUuid, usize> = HashMap::new();
     let mut by_thread: HashMap<(Option<u32>, Option<u32>), usize> = HashMap::new();
     for (index, event) in events.iter().enumerate() {
         // What runs after a token operation is none of it.

@@ -343,7 +343,7 @@ pub(super) fn event_report<'a>(
         housekeeping: analysis.housekeeping.get(index).copied().flatten(),
         via: via.map(ViaName::from),
         name: event.info().map(|info| info.name),
-        data: &event.data,
+        data: event.data(),
         info: event.info(),
         place: index,
     })

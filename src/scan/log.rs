@@ -292,11 +292,12 @@ impl Part {
         // and said so, and the rest is read.
         let decoded = catch_unwind(AssertUnwindSafe(|| record::decode(slot, records, names)));
         match decoded {
-            Ok((events, undecodable)) => {
-                if !events.is_empty() {
-                    self.events.push(Batch::of(events));
+            Ok(decoded) => {
+                if !decoded.events.is_empty() {
+                    let batch = Batch::decoded(decoded.events, &decoded.numbers);
+                    self.events.push(batch);
                 }
-                for record in undecodable {
+                for record in decoded.failed {
                     let at = offset + record.span.start as u64;
                     let detail = format!("record {}: {}", record.span.number, record.detail);
                     let lost = (record.span.end - record.span.start) as u64;
