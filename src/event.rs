@@ -7,9 +7,10 @@ use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::Arc;
-use uuid::{NonNilUuid, Uuid};
+use uuid::Uuid;
 
 /// The event IDs that rules speak of.
 pub(crate) mod id {
@@ -315,12 +316,10 @@ pub struct Event {
     pub time: DateTime<Utc>,
     /// Record ID within its channel.
     pub record_id: u64,
-    /// The process that wrote it; absent in some exports.
-    pub process_id: Option<u32>,
-    /// The thread that wrote it.
-    pub thread_id: Option<u32>,
-    /// The activity of the thread; not the request's correlation ID.
-    pub activity_id: Option<NonNilUuid>,
+    process_id: Option<NonZeroU32>,
+    thread_id: Option<NonZeroU32>,
+    /// Nil if there is none.
+    activity_id: Uuid,
     /// What it has in common with others.
     pub(crate) header: Arc<Header>,
     /// Where its values are; until all of the chunk are decoded it has none.
@@ -470,9 +469,9 @@ impl fmt::Debug for Event {
         f.debug_struct("Event")
             .field("time", &self.time)
             .field("record_id", &self.record_id)
-            .field("process_id", &self.process_id)
-            .field("thread_id", &self.thread_id)
-            .field("activity_id", &self.activity_id)
+            .field("process_id", &self.process_id())
+            .field("thread_id", &self.thread_id())
+            .field("activity_id", &self.activity_id())
             .field("data", &self.data())
             .field("header", &self.header)
             .finish()
@@ -501,10 +500,10 @@ impl Event {
         Event {
             time,
             record_id,
-            // Process 0 is idle: exports write it where the number was lost.
-            process_id: process_id.filter(|id| *id != 0),
-            thread_id,
-            activity_id: activity_id.and_then(NonNilUuid::new),
+            // Process 0 and its threads are idle: exports write 0 where the number was lost.
+            process_id: process_id.and_then(NonZeroU32::new),
+            thread_id: thread_id.and_then(NonZeroU32::new),
+            activity_id: activity_id.unwrap_or_default(),
             header,
             values: None,
             first_value,
@@ -514,6 +513,21 @@ impl Event {
     /// Says where its values are.
     pub(crate) fn found_in(&mut self, values: &Arc<Values>) {
         self.values = Some(Arc::clone(values));
+    }
+
+    /// The process that wrote it; absent in some exports.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process_id.map(NonZeroU32::get)
+    }
+
+    /// The thread that wrote it; absent in some exports.
+    pub fn thread_id(&self) -> Option<u32> {
+        self.thread_id.map(NonZeroU32::get)
+    }
+
+    /// The activity of the thread; not the request's correlation ID.
+    pub fn activity_id(&self) -> Option<Uuid> {
+        (!self.activity_id.is_nil()).then_some(self.activity_id)
     }
 
     /// Its own values.

@@ -50,7 +50,8 @@ pub struct MachineLog {
     pub dirty: bool,
 }
 
-/// The events of a chunk.
+/// Events that follow one another in a log: those of a chunk, and of the next ones as long as all
+/// name one computer.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) events: Vec<Event>,
@@ -82,6 +83,19 @@ impl Batch {
         }
     }
 
+    /// Takes in the batch that follows, if there is one computer for both.
+    pub(crate) fn join(&mut self, mut next: Batch) -> Option<Batch> {
+        if self.computers.len() > 1 || self.computers != next.computers {
+            return Some(next);
+        }
+        self.events.append(&mut next.events);
+        self.forwarded |= next.forwarded;
+        for channel in &next.channels {
+            insert(&mut self.channels, channel);
+        }
+        None
+    }
+
     /// The events of a chunk.
     pub(crate) fn decoded(events: Vec<Event>, numbers: &[u64]) -> Batch {
         let forwarded = |(event, number): (&Event, &u64)| event.record_id != *number;
@@ -110,7 +124,15 @@ pub(crate) struct Sorted {
 /// Brings the logs' events together by machine. Equal names in several sources are one machine,
 /// unless they are to be kept apart or their logs contradict each other.
 pub(crate) fn sort_by_machine(mut logs: Vec<Log>, hints: Hints, separate: bool) -> Sorted {
-    logs.sort_by(|a, b| (&a.path, &a.ordinal).cmp(&(&b.path, &b.ordinal)));
+    // Names that are no UTF-8 may be shown alike.
+    let first = |log: &Log| {
+        let event = log.events.first()?.events.first()?;
+        Some((event.time, event.record_id))
+    };
+    logs.sort_by(|a, b| {
+        let place = (&a.path, &a.ordinal).cmp(&(&b.path, &b.ordinal));
+        place.then_with(|| (a.records, first(a)).cmp(&(b.records, first(b))))
+    });
     give_lost_names(&mut logs, hints);
     let names = Names::of(&logs);
     let mut sorted = Sorted {
@@ -378,7 +400,7 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
     let mut logs = Vec::new();
     let mut problems = Vec::new();
     let count: u64 = shares.iter().map(|share| share.log.events).sum();
-    let mut events: Vec<Event> = Vec::with_capacity(count as usize);
+    let mut events: Vec<Event> = Vec::new();
     let mut computers: Vec<Arc<str>> = Vec::new();
     let mut order = Order::default();
     for share in shares {
@@ -389,7 +411,14 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
                 insert(&mut computers, computer);
             }
             let before = events.len().saturating_sub(1);
-            events.extend(batch.events);
+            // Most machines have most of their events in one log: these stay where they are.
+            match events.is_empty() {
+                true => {
+                    events = batch.events;
+                    events.reserve_exact((count as usize).saturating_sub(events.len()));
+                }
+                false => events.extend(batch.events),
+            }
             // Seen now, as they are at hand.
             order.see(events.get(before..).unwrap_or_default());
         }
@@ -528,7 +557,7 @@ fn order_instant(instant: &mut [Event]) {
     }
     let mut threads: BTreeMap<(Option<u32>, Option<u32>), Vec<usize>> = BTreeMap::new();
     for (place, event) in instant.iter().enumerate() {
-        let thread = (event.process_id, event.thread_id);
+        let thread = (event.process_id(), event.thread_id());
         threads.entry(thread).or_default().push(place);
     }
     let mut order: Vec<usize> = (0..instant.len()).collect();

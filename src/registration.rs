@@ -184,10 +184,10 @@ fn by_process(events: &[Event]) -> Vec<Draft> {
         if !event.registration_id().is_some_and(is_of_a_run) {
             continue;
         }
-        let own = open.entry(event.process_id).or_default();
+        let own = open.entry(event.process_id()).or_default();
         let last = own.last().and_then(|last| events.get(*last));
         if last.is_some_and(|last| event.time - last.time > PAUSE) {
-            close(event.process_id, std::mem::take(own));
+            close(event.process_id(), std::mem::take(own));
         }
         own.push(index);
     }
@@ -258,7 +258,7 @@ fn add_service(events: &[Event], drafts: &mut Vec<Draft>) {
         });
         match next.and_then(|(_, number)| drafts.get_mut(*number)) {
             Some(draft) => draft.service.push(index),
-            None => left.entry(event.process_id).or_default().push(index),
+            None => left.entry(event.process_id()).or_default().push(index),
         }
     }
     for said in left.into_values() {
@@ -302,7 +302,7 @@ fn silent_runs(events: &[Event], said: &[usize], drafts: &mut Vec<Draft>) {
         taken = trigger + length.max(1);
         drafts.push(Draft {
             kind: Kind::Automatic,
-            process_id: event(at).and_then(|event| event.process_id),
+            process_id: event(at).and_then(|event| event.process_id()),
             own: Vec::new(),
             service: said.get(trigger - start..taken).unwrap_or(&[]).to_vec(),
         });

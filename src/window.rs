@@ -13,7 +13,7 @@ use crate::token::correlation_ids_in;
 use chrono::{DateTime, TimeDelta, Utc};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
-use uuid::{NonNilUuid, Uuid};
+use uuid::Uuid;
 
 /// The longest an operation may last, and the farthest that a window with a lost edge reaches.
 const LONGEST: TimeDelta = TimeDelta::minutes(15);
@@ -177,13 +177,13 @@ struct Draft {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum ThreadKey {
     Thread(u32, u32),
-    Activity(NonNilUuid),
+    Activity(Uuid),
     Time,
 }
 
 impl ThreadKey {
     fn of(event: &Event) -> ThreadKey {
-        match (event.process_id, event.thread_id, event.activity_id) {
+        match (event.process_id(), event.thread_id(), event.activity_id()) {
             (Some(process), Some(thread), _) => ThreadKey::Thread(process, thread),
             (_, _, Some(activity)) => ThreadKey::Activity(activity),
             _ => ThreadKey::Time,
@@ -222,7 +222,9 @@ impl Threads {
         for (index, event) in events.iter().enumerate() {
             if !event.is_plugin() {
                 // Device registration also runs inside the plug-in's process.
-                if let Some(process) = event.process_id.filter(|_| event.provider == Provider::Aad)
+                if let Some(process) = event
+                    .process_id()
+                    .filter(|_| event.provider == Provider::Aad)
                 {
                     threads
                         .changed_hands
@@ -589,7 +591,7 @@ struct Loose {
     members: Vec<usize>,
     correlation_id: Option<Uuid>,
     /// The activities of its events, and how many events each has.
-    activities: HashMap<NonNilUuid, usize>,
+    activities: HashMap<Uuid, usize>,
     /// The time of its last event.
     last: DateTime<Utc>,
     /// The group it was joined to.
@@ -614,7 +616,7 @@ fn infer_windows(
 ) {
     let mut groups: Vec<Loose> = Vec::new();
     let mut by_id: HashMap<Uuid, usize> = HashMap::new();
-    let mut by_activity: HashMap<NonNilUuid, usize> = HashMap::new();
+    let mut by_activity: HashMap<Uuid, usize> = HashMap::new();
     let mut by_thread: HashMap<(Option<u32>, Option<u32>), usize> = HashMap::new();
     for (index, event) in events.iter().enumerate() {
         // What runs after a token operation is none of it.
@@ -626,7 +628,7 @@ fn infer_windows(
             continue;
         }
         let id = event.correlation_id();
-        let thread = (event.process_id, event.thread_id);
+        let thread = (event.process_id(), event.thread_id());
         let within = |number: Option<&usize>, groups: &[Loose], gap: TimeDelta| {
             let number = resolve(groups, *number?);
             let group = groups.get(number)?;
@@ -634,12 +636,12 @@ fn infer_windows(
         };
         let of_id = id.and_then(|id| within(by_id.get(&id), &groups, LONGEST));
         let of_activity = event
-            .activity_id
+            .activity_id()
             .and_then(|activity| within(by_activity.get(&activity), &groups, LONGEST));
         let of_thread = within(by_thread.get(&thread), &groups, MOMENT).filter(|&number| {
             // A thread goes on to its next activity within the moment.
             let group = groups.get(number);
-            group.is_some_and(|group| match event.activity_id {
+            group.is_some_and(|group| match event.activity_id() {
                 Some(activity) => {
                     group.activities.is_empty() || group.activities.contains_key(&activity)
                 }
@@ -676,7 +678,7 @@ fn infer_windows(
         if let Some(id) = id {
             by_id.insert(id, number);
         }
-        if let Some(activity) = event.activity_id {
+        if let Some(activity) = event.activity_id() {
             by_activity.insert(activity, number);
         }
         by_thread.insert(thread, number);
@@ -687,7 +689,7 @@ fn infer_windows(
             group.correlation_id = group.correlation_id.or(id);
             group.last = event.time;
             group.tells |= tells_of_operation(event) && !repeated;
-            if let Some(activity) = event.activity_id {
+            if let Some(activity) = event.activity_id() {
                 *group.activities.entry(activity).or_default() += 1;
             }
         }
@@ -741,7 +743,7 @@ fn place_loose(events: &[Event], mut group: Loose, drafts: &mut Vec<Draft>, plac
                     | id::ENTERPRISE_REFRESH_DIAGNOSTIC
         )
     });
-    let has_thread = members().all(|event| event.thread_id.is_some());
+    let has_thread = members().all(|event| event.thread_id().is_some());
     let by_thread = if has_thread { Via::Thread } else { Via::Time };
     let pairing = match group.correlation_id {
         Some(_) => Via::Correlation,
@@ -754,7 +756,7 @@ fn place_loose(events: &[Event], mut group: Loose, drafts: &mut Vec<Draft>, plac
         };
         let via = match event.correlation_id() {
             Some(_) => Via::Correlation,
-            None if event.activity_id.is_some() => Via::Activity,
+            None if event.activity_id().is_some() => Via::Activity,
             None => by_thread,
         };
         if let Some(place) = places.get_mut(index) {

@@ -93,7 +93,7 @@ fn expected(event: &Element) -> Expected {
             ("time", attribute("TimeCreated", "SystemTime").to_owned()),
             ("record", number(text("EventRecordID"))),
             ("process", number(attribute("Execution", "ProcessID"))),
-            ("thread", attribute("Execution", "ThreadID").to_owned()),
+            ("thread", number(attribute("Execution", "ThreadID"))),
             ("activity", guid.trim_matches(['{', '}']).to_owned()),
             ("channel", text("Channel").to_owned()),
             ("computer", text("Computer").to_owned()),
@@ -115,7 +115,6 @@ fn level(event: &Event) -> u8 {
 }
 
 fn actual(event: &Event) -> Expected {
-    let optional = |number: Option<u32>| number.map_or(String::new(), |n| n.to_string());
     let time = event.time.format("%Y-%m-%dT%H:%M:%S");
     let ticks = event.time.timestamp_subsec_nanos() / 100;
     Expected {
@@ -129,11 +128,13 @@ fn actual(event: &Event) -> Expected {
             ("keywords", format!("{:#x}", event.keywords)),
             ("time", format!("{time}.{ticks:07}Z")),
             ("record", event.record_id.to_string()),
-            ("process", event.process_id.unwrap_or(0).to_string()),
-            ("thread", optional(event.thread_id)),
+            ("process", event.process_id().unwrap_or(0).to_string()),
+            ("thread", event.thread_id().unwrap_or(0).to_string()),
             (
                 "activity",
-                event.activity_id.map_or(String::new(), |id| id.to_string()),
+                event
+                    .activity_id()
+                    .map_or(String::new(), |id| id.to_string()),
             ),
             ("channel", event.channel.to_string()),
             ("computer", event.computer.to_string()),

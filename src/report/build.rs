@@ -244,8 +244,8 @@ fn window_report<'a>(
             boundary: window.end.into(),
         },
         pairing: window.pairing.into(),
-        process_id: shared(machine, window, |event| event.process_id),
-        thread_id: shared(machine, window, |event| event.thread_id),
+        process_id: shared(machine, window, |event| event.process_id()),
+        thread_id: shared(machine, window, |event| event.thread_id()),
         correlation_id: evidence
             .correlation_id
             .as_ref()

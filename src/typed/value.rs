@@ -192,28 +192,30 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
 pub(super) fn push_utf16(bytes: &[u8], text: &mut Vec<u8>) -> Option<()> {
     let start = text.len();
     let (units, _) = bytes.as_chunks::<2>();
-    let (blocks, rest) = units.as_chunks::<BLOCK>();
     // Whether there is a character beyond ASCII, and whether there is a control character.
     let (mut all, mut control) = (0, false);
-    let mut letters = |units: &[[u8; 2]; BLOCK]| {
-        let mut letters = [0; BLOCK];
-        for (letter, unit) in letters.iter_mut().zip(units) {
-            let unit = u16::from_le_bytes(*unit);
-            all |= unit;
-            control |= unit < 0x20;
-            *letter = unit as u8;
+    for piece in units.chunks(PIECE) {
+        let mut letters = [0; PIECE];
+        let mut turn = |letters: &mut [u8; BLOCK], units: &[[u8; 2]; BLOCK]| {
+            for (letter, unit) in letters.iter_mut().zip(units) {
+                let unit = u16::from_le_bytes(*unit);
+                all |= unit;
+                control |= unit < 0x20;
+                *letter = unit as u8;
+            }
+        };
+        let (blocks, rest) = piece.as_chunks::<BLOCK>();
+        let mut places = letters.as_chunks_mut::<BLOCK>().0.iter_mut();
+        // Blocks first: of the two it is the places that are there for what is left.
+        for (block, place) in blocks.iter().zip(places.by_ref()) {
+            turn(place, block);
         }
-        letters
-    };
-    for block in blocks {
-        text.extend_from_slice(&letters(block));
-    }
-    if !rest.is_empty() {
-        let mut block = [[b' ', 0]; BLOCK];
-        for (place, unit) in block.iter_mut().zip(rest) {
-            *place = *unit;
+        if let (false, Some(place)) = (rest.is_empty(), places.next()) {
+            let mut block = [[b' ', 0]; BLOCK];
+            block.get_mut(..rest.len())?.copy_from_slice(rest);
+            turn(place, &block);
         }
-        text.extend_from_slice(letters(&block).get(..rest.len())?);
+        text.extend_from_slice(letters.get(..piece.len())?);
     }
     if all >= 0x80 {
         text.truncate(start);
@@ -223,8 +225,9 @@ pub(super) fn push_utf16(bytes: &[u8], text: &mut Vec<u8>) -> Option<()> {
     (!control || text.get(start..)?.iter().all(is_allowed)).then_some(())
 }
 
-/// So many are turned at once.
+/// So many are turned at once, and so many appended: more than most texts have.
 const BLOCK: usize = 16;
+const PIECE: usize = 128;
 
 fn push_characters(units: &[[u8; 2]], text: &mut Vec<u8>) -> Option<()> {
     for character in char::decode_utf16(units.iter().map(|unit| u16::from_le_bytes(*unit))) {
