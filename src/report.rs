@@ -9,7 +9,6 @@
 use crate::analysis::{self, Analysis};
 use crate::code::Code;
 use crate::event::{Data, Event};
-use crate::knowledge::EventInfo;
 use crate::machine::Machine;
 use crate::problem::ProblemKind;
 use crate::scan::Scan;
@@ -788,9 +787,9 @@ pub struct EventReport<'a> {
     )]
     #[serde(serialize_with = "data")]
     pub data: Data<'a>,
-    /// What is known of the event.
+    /// The event itself.
     #[serde(skip)]
-    pub(crate) info: Option<&'static EventInfo>,
+    pub(crate) event: &'a Event,
     /// Its place in the machine's total order.
     #[serde(skip)]
     pub(crate) place: usize,
@@ -862,27 +861,28 @@ pub struct Time(pub DateTime<Utc>);
 impl Time {
     /// `YYYY-MM-DDThh:mm:ss.fffffffZ`; nothing of a year with more than four digits.
     fn digits(self) -> Option<[u8; 28]> {
-        let mut text = *b"0000-00-00T00:00:00.0000000Z";
+        let (date, time) = (self.0.date_naive(), self.0.time());
+        let year = u32::try_from(date.year())
+            .ok()
+            .filter(|year| *year < 10_000)?;
+        let seconds = time.num_seconds_from_midnight();
         // A leap second shows as nanoseconds beyond the second.
-        let time = self.0.naive_utc();
         let ticks = time.nanosecond() % 1_000_000_000 / 100;
-        for (number, place) in [
-            (u32::try_from(time.year()).ok()?, 0..4),
-            (time.month(), 5..7),
-            (time.day(), 8..10),
-            (time.hour(), 11..13),
-            (time.minute(), 14..16),
-            (time.second(), 17..19),
-            (ticks, 20..27),
-        ] {
-            let mut rest = number;
-            for digit in text.get_mut(place)?.iter_mut().rev() {
-                *digit = b'0' + (rest % 10) as u8;
-                rest /= 10;
-            }
-            (rest == 0).then_some(())?;
-        }
-        Some(text)
+        let two = |number: u32| [10, 1].map(|unit| b'0' + (number / unit % 10) as u8);
+        let [[c, d], [e, f]] = [year / 100, year % 100].map(two);
+        let [[g, h], [i, j]] = [date.month(), date.day()].map(two);
+        let [[k, l], [m, n], [o, p]] = [seconds / 3600, seconds / 60 % 60, seconds % 60].map(two);
+        let [[q, r], [s, t], [u, v], [_, w]] = [
+            ticks / 100_000,
+            ticks / 1000 % 100,
+            ticks / 10 % 100,
+            ticks % 10,
+        ]
+        .map(two);
+        Some([
+            c, d, e, f, b'-', g, h, b'-', i, j, b'T', k, l, b':', m, n, b':', o, p, b'.', q, r, s,
+            t, u, v, w, b'Z',
+        ])
     }
 }
 
@@ -918,7 +918,13 @@ pub struct Hex(pub Code);
 
 impl Serialize for Hex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        let digit = |shift: u32| {
+            let digit = char::from_digit(self.0.0 >> shift & 0xf, 16);
+            digit.map_or(b'0', |digit| digit as u8)
+        };
+        let [a, b, c, d, e, f, g, h] = [28, 24, 20, 16, 12, 8, 4, 0].map(digit);
+        let text = [b'0', b'x', a, b, c, d, e, f, g, h];
+        serializer.serialize_str(str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -928,7 +934,7 @@ pub struct Guid(pub Uuid);
 
 impl Serialize for Guid {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0.hyphenated())
+        serializer.serialize_str(self.0.hyphenated().encode_lower(&mut [0; 36]))
     }
 }
 

@@ -344,7 +344,7 @@ pub(super) fn event_report<'a>(
         via: via.map(ViaName::from),
         name: event.info().map(|info| info.name),
         data: event.data(),
-        info: event.info(),
+        event,
         place: index,
     })
 }

@@ -1,18 +1,20 @@
 //! The report as JSON, safe to look at in a terminal.
 
-use super::{Report, WindowReport};
+use super::{EventReport, MachineReport, Members, Report, Time, ViaName, WindowReport};
+use crate::event::Header;
 use crate::terminal::is_unsafe;
 use rayon::prelude::*;
 use serde::ser::{self, Serialize, Serializer};
 use std::fmt;
 use std::io::{self, Write};
+use std::ops::Range;
 
 /// How much text is gathered before it is handed on.
-const BUFFER: usize = 1 << 18;
-/// The windows that are written in one go, by the threads of the current rayon pool.
-const BATCH: usize = 256;
-/// Those of them that a thread writes at a time.
-const SHARE: usize = 8;
+const BUFFER: usize = 1 << 17;
+/// How many windows make a part of the report, where several threads write it.
+const SHARE: usize = 16;
+/// How many parts a thread writes before they are handed on, in their order.
+const PARTS: usize = 4;
 /// How deep a window stands: report, machines, machine, windows.
 const WINDOW_DEPTH: usize = 4;
 
@@ -22,18 +24,10 @@ const WINDOW_DEPTH: usize = 4;
 ///
 /// Those of the writer.
 pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let windows = report.machines.iter().flat_map(|machine| &machine.windows);
     let mut json = Json {
-        text: Vec::with_capacity(2 * BUFFER),
-        depth: 0,
-        leads: Vec::new(),
-        sink: Some(Sink {
-            out,
-            error: None,
-            windows: windows.collect(),
-            begun: 0,
-            written: Vec::new().into_iter(),
-        }),
+        machines: report.machines.iter(),
+        sink: Some(Sink { out, error: None }),
+        ..Json::default()
     };
     let result = report.serialize(&mut json);
     json.text.push(b'\n');
@@ -65,12 +59,19 @@ pub(super) fn escaped<W: ?Sized + Write>(text: &str, out: &mut W) -> io::Result<
     out.write_all(rest.as_bytes())
 }
 
-/// Writes values as serde_json's pretty formatter does. That asks for every byte of every name and
-/// value by itself, which is most of the time of a report with many events.
+/// Writes values as serde_json's pretty formatter does, in a fraction of the time: that asks for
+/// every byte of every name and value by itself.
+#[derive(Default)]
 struct Json<'a> {
     text: Vec<u8>,
     depth: usize,
-    leads: Vec<Leads>,
+    /// Machines that are not begun yet.
+    machines: std::slice::Iter<'a, MachineReport<'a>>,
+    /// The window that is about to begin.
+    window: Option<&'a WindowReport<'a>>,
+    shapes: Shapes<'a>,
+    /// Where in the text the last event's time, record ID and own values stand.
+    varying: Vec<Range<usize>>,
     /// Where the text goes; a part of the report is kept.
     sink: Option<Sink<'a>>,
 }
@@ -78,74 +79,181 @@ struct Json<'a> {
 struct Sink<'a> {
     out: &'a mut dyn Write,
     error: Option<io::Error>,
-    /// Every window of the report, in its order.
-    windows: Vec<&'a WindowReport<'a>>,
-    /// How many of them are written, or being written.
-    begun: usize,
-    /// The text of the windows that come next.
-    written: std::vec::IntoIter<Vec<u8>>,
 }
 
 impl Sink<'_> {
-    /// The text of the next windows, of which the first is asked for.
-    fn next(&mut self) -> Option<Vec<u8>> {
-        if let Some(text) = self.written.next() {
-            return Some(text);
+    fn write(&mut self, text: &[u8]) {
+        if self.error.is_none() {
+            self.error = self.out.write_all(text).err();
         }
-        let rest = self.windows.get(self.begun..)?;
-        let batch = rest.get(..rest.len().min(BATCH))?;
-        self.begun += batch.len();
-        let written: Vec<Vec<u8>> = batch
-            .par_iter()
-            .with_min_len(SHARE)
-            .map_init(
-                || Json {
-                    text: Vec::new(),
-                    depth: WINDOW_DEPTH,
-                    leads: Vec::new(),
-                    sink: None,
-                },
-                |json, window| {
-                    json.text = Vec::with_capacity(1 << 14);
-                    // Nothing in it fails.
-                    let _ = window.serialize(&mut *json);
-                    std::mem::take(&mut json.text)
-                },
-            )
-            .collect();
-        self.written = written.into_iter();
-        self.written.next()
     }
 }
 
-/// A line break with as many blanks as any value needs.
-const LINE: &str = "\n                                ";
+/// Events of one kind, by the place that the kind has.
+type Shapes<'a> = Vec<Option<Box<Shape<'a>>>>;
 
-/// What stands ahead of the members of a struct at a depth: line break, blanks, name and colon.
-struct Leads {
-    of: &'static str,
-    depth: usize,
-    members: Vec<(&'static str, Vec<u8>)>,
+/// How many kinds of event are remembered.
+const SHAPES: usize = 1 << 11;
+
+/// The text that events of one kind have in common. Most of a report are events.
+struct Shape<'a> {
+    header: &'a Header,
+    failure: bool,
+    housekeeping: Option<&'static str>,
+    via: Option<ViaName>,
+    /// What stands ahead of the time, of the record ID and of each of the event's own values, and
+    /// behind the last.
+    pieces: Vec<Box<[u8]>>,
 }
 
-impl Json<'_> {
+impl<'a> Shape<'a> {
+    fn new(event: &EventReport<'a>, text: &[u8], varying: &[Range<usize>]) -> Shape<'a> {
+        let starts = varying.iter().map(|value| value.start);
+        let ends = varying.iter().map(|value| value.end);
+        let between = [0].into_iter().chain(ends).zip(starts.chain([text.len()]));
+        let pieces = between.map(|(from, to)| text.get(from..to).unwrap_or_default().into());
+        Shape {
+            header: &event.event.header,
+            failure: event.failure,
+            housekeeping: event.housekeeping,
+            via: event.via,
+            pieces: pieces.collect(),
+        }
+    }
+
+    fn is_of(&self, event: &EventReport<'_>) -> bool {
+        // A header is there once, and as long as the report.
+        std::ptr::eq(self.header, &*event.event.header)
+            && self.failure == event.failure
+            && self.via == event.via
+            && self.housekeeping == event.housekeeping
+            && self.pieces.len() == event.data.len() + 3
+    }
+
+    /// Where events of the kind find it. Another kind may have the place too, and takes it.
+    fn place(event: &EventReport<'_>) -> usize {
+        let via = event.via.map_or(0, |via| via as usize);
+        (event.event_id as usize * 8 + via * 2 + usize::from(event.failure)) % SHAPES
+    }
+}
+
+impl<'a> Json<'a> {
     fn flush(&mut self) {
         if let Some(sink) = &mut self.sink {
-            if sink.error.is_none() {
-                sink.error = sink.out.write_all(&self.text).err();
-            }
+            sink.write(&self.text);
             self.text.clear();
         }
     }
 
-    fn line(&mut self) {
-        match LINE.as_bytes().get(..1 + 2 * self.depth) {
-            Some(line) => self.text.extend_from_slice(line),
-            None => {
-                self.text.push(b'\n');
-                self.text.extend(std::iter::repeat_n(b' ', 2 * self.depth));
+    fn flush_if_full(&mut self) {
+        if self.text.len() > BUFFER {
+            self.flush();
+        }
+    }
+
+    /// The windows of a machine, in parts if there are threads to write them.
+    fn windows(&mut self, windows: &'a [WindowReport<'a>]) -> fmt::Result {
+        self.begin(b'[');
+        let threads = rayon::current_num_threads();
+        if threads < 2 || windows.len() < 2 * SHARE {
+            self.some_windows(windows, 0..windows.len())?;
+        } else {
+            self.flush();
+            let depth = self.depth;
+            let mut parts: Vec<(Vec<u8>, Shapes<'a>)> = Vec::new();
+            parts.resize_with(threads * PARTS, Default::default);
+            for begun in (0..windows.len()).step_by(SHARE * parts.len()) {
+                let numbered = parts.par_iter_mut().enumerate();
+                numbered.try_for_each(|(number, (text, shapes))| {
+                    let from = windows.len().min(begun + number * SHARE);
+                    let to = windows.len().min(from + SHARE);
+                    let mut json = Json {
+                        text: std::mem::take(text),
+                        depth,
+                        shapes: std::mem::take(shapes),
+                        ..Json::default()
+                    };
+                    json.text.clear();
+                    json.some_windows(windows, from..to)?;
+                    (*text, *shapes) = (json.text, json.shapes);
+                    Ok(())
+                })?;
+                for (text, _) in &parts {
+                    self.sink.iter_mut().for_each(|sink| sink.write(text));
+                }
             }
         }
+        self.end(windows.is_empty(), b']');
+        Ok(())
+    }
+
+    fn some_windows(
+        &mut self,
+        windows: &'a [WindowReport<'a>],
+        which: Range<usize>,
+    ) -> fmt::Result {
+        for place in which {
+            let Some(window) = windows.get(place) else {
+                break;
+            };
+            self.flush_if_full();
+            self.member(place == 0);
+            self.window = Some(window);
+            window.serialize(&mut *self)?;
+        }
+        Ok(())
+    }
+
+    fn members(&mut self, members: Members<'a>) -> fmt::Result {
+        self.begin(b'[');
+        let mut empty = true;
+        for event in members.iter() {
+            self.flush_if_full();
+            self.member(empty);
+            empty = false;
+            self.event(&event)?;
+        }
+        self.end(empty, b']');
+        Ok(())
+    }
+
+    /// An event: the first of its kind is written as any value, of the others what varies.
+    fn event(&mut self, event: &EventReport<'a>) -> fmt::Result {
+        self.shapes.resize_with(SHAPES, || None);
+        let place = Shape::place(event);
+        let shape = self.shapes.get_mut(place).and_then(Option::take);
+        let shape = match shape.filter(|shape| shape.is_of(event)) {
+            Some(shape) => {
+                let mut pieces = shape.pieces.iter();
+                self.piece(pieces.next());
+                self.time(event.time)?;
+                self.piece(pieces.next());
+                self.number(event.record_id);
+                for (_, value) in event.data.iter() {
+                    self.piece(pieces.next());
+                    self.string(value);
+                }
+                self.piece(pieces.next());
+                shape
+            }
+            None => {
+                let before = std::mem::take(&mut self.text);
+                self.varying.clear();
+                event.serialize(&mut *self)?;
+                let text = std::mem::replace(&mut self.text, before);
+                self.text.extend_from_slice(&text);
+                Box::new(Shape::new(event, &text, &self.varying))
+            }
+        };
+        if let Some(place) = self.shapes.get_mut(place) {
+            *place = Some(shape);
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self, piece: Option<&Box<[u8]>>) {
+        self.text
+            .extend_from_slice(piece.map_or(&[], |piece| piece));
     }
 
     /// Ahead of a member or an element.
@@ -156,11 +264,29 @@ impl Json<'_> {
         self.line();
     }
 
+    fn line(&mut self) {
+        let end = self.text.len() + 1 + 2 * self.depth;
+        // Cut from more blanks than are asked for, which takes no call.
+        self.text
+            .extend_from_slice(b"\n                               ");
+        self.text.resize(end, b' ');
+    }
+
     fn begin(&mut self, open: u8) {
+        // What is deeper is part of a window, or of as little as one.
+        if self.depth <= WINDOW_DEPTH {
+            self.flush_if_full();
+        }
         self.text.push(open);
         self.depth += 1;
-        if self.text.len() > BUFFER {
-            self.flush();
+    }
+
+    fn parts(&mut self, open: u8, of: Of<'a>) -> Parts<'_, 'a> {
+        self.begin(open);
+        Parts {
+            json: self,
+            empty: true,
+            of,
         }
     }
 
@@ -172,43 +298,59 @@ impl Json<'_> {
         self.text.push(close);
     }
 
+    /// Log text may hold characters that steer a terminal and that JSON lets stand: they are
+    /// written as `\uXXXX`, which every JSON reader takes for the same character.
     fn string(&mut self, text: &str) {
         self.text.push(b'"');
-        match is_plain(text.as_bytes()) {
-            true => self.text.extend_from_slice(text.as_bytes()),
-            false => self.escaped(text),
+        let mut rest = text;
+        loop {
+            let (plain, others) = rest.split_at(plain_length(rest.as_bytes()));
+            self.text.extend_from_slice(plain.as_bytes());
+            let mut others = others.chars();
+            match others.next() {
+                Some(character) => self.character(character),
+                None => break,
+            }
+            rest = others.as_str();
         }
         self.text.push(b'"');
     }
 
-    /// Log text may hold characters that steer a terminal and that JSON lets stand: they are
-    /// written as `\uXXXX`, which every JSON reader takes for the same character.
-    fn escaped(&mut self, text: &str) {
-        let mut rest = text;
-        let needs = |c: char| c < ' ' || c == '"' || c == '\\' || c >= '\u{7f}' && is_unsafe(c);
-        while let Some(at) = rest.find(needs) {
-            let (safe, from) = rest.split_at(at);
-            self.text.extend_from_slice(safe.as_bytes());
-            let mut characters = from.chars();
-            match characters.next() {
-                Some('"') => self.text.extend_from_slice(b"\\\""),
-                Some('\\') => self.text.extend_from_slice(b"\\\\"),
-                Some('\n') => self.text.extend_from_slice(b"\\n"),
-                Some('\r') => self.text.extend_from_slice(b"\\r"),
-                Some('\t') => self.text.extend_from_slice(b"\\t"),
-                Some('\u{8}') => self.text.extend_from_slice(b"\\b"),
-                Some('\u{c}') => self.text.extend_from_slice(b"\\f"),
-                Some(other) => {
-                    for unit in other.encode_utf16(&mut [0; 2]) {
+    fn character(&mut self, character: char) {
+        let short = match character {
+            '"' | '\\' => character as u8,
+            '\n' => b'n',
+            '\r' => b'r',
+            '\t' => b't',
+            '\u{8}' => b'b',
+            '\u{c}' => b'f',
+            ' '..='~' => return self.text.push(character as u8),
+            _ => {
+                let mut units = [0; 2];
+                let mut bytes = [0; 4];
+                if is_unsafe(character) {
+                    for unit in character.encode_utf16(&mut units) {
                         // Writing to memory does not fail.
                         let _ = write!(self.text, "\\u{unit:04x}");
                     }
+                } else {
+                    self.text
+                        .extend_from_slice(character.encode_utf8(&mut bytes).as_bytes());
                 }
-                None => {}
+                return;
             }
-            rest = characters.as_str();
-        }
-        self.text.extend_from_slice(rest.as_bytes());
+        };
+        self.text.extend_from_slice(&[b'\\', short]);
+    }
+
+    fn time(&mut self, time: Time) -> fmt::Result {
+        let Some(digits) = time.digits() else {
+            return time.serialize(self);
+        };
+        self.text.push(b'"');
+        self.text.extend_from_slice(&digits);
+        self.text.push(b'"');
+        Ok(())
     }
 
     fn number(&mut self, number: u64) {
@@ -227,54 +369,67 @@ impl Json<'_> {
     }
 }
 
-/// Whether JSON and a terminal take all of these characters as they are: block by block and without
-/// a branch in it, so that many are looked at at once.
-fn is_plain(bytes: &[u8]) -> bool {
-    const BLOCK: usize = 8;
-    let special = |found: u8, b: &u8| {
-        let is = u8::from;
-        found | is(*b < 0x20) | is(*b == b'"') | is(*b == b'\\') | is(*b >= 0x7f)
-    };
-    let plain = |block: &[u8; BLOCK]| block.iter().fold(0, special) == 0;
-    match bytes.last_chunk() {
-        // What is left behind the blocks is looked at with some of the last one.
-        Some(last) => bytes.as_chunks().0.iter().all(plain) && plain(last),
-        None => bytes.iter().all(|b| special(0, b) == 0),
+/// How many bytes JSON and a terminal take as they are, up to the first that they may not.
+fn plain_length(bytes: &[u8]) -> usize {
+    const BLOCK: usize = 16;
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    for (number, block) in blocks.iter().enumerate() {
+        if let Some(at) = first_special(*block) {
+            return number * BLOCK + at;
+        }
     }
+    // What is left is looked at with some of the last block, or with blanks.
+    let (last, start) = match bytes.last_chunk() {
+        Some(last) => (*last, bytes.len() - BLOCK),
+        None => {
+            let mut last = [b' '; BLOCK];
+            last.iter_mut()
+                .zip(bytes)
+                .for_each(|(to, from)| *to = *from);
+            (last, 0)
+        }
+    };
+    first_special(last).map_or(bytes.len(), |at| start + at)
+}
+
+/// Where the first byte is that is beyond ASCII, a control, a quote or a backslash: all bytes at
+/// once, each of which tells it in its high bit.
+fn first_special(block: [u8; 16]) -> Option<usize> {
+    let told = block.map(|byte| {
+        let is = |other: u8| (byte ^ other).wrapping_sub(1);
+        byte | byte.wrapping_sub(b' ') | byte.wrapping_add(1) | is(b'"') | is(b'\\')
+    });
+    let told = u128::from_le_bytes(told) & (u128::MAX / 0xff * 0x80);
+    (told != 0).then(|| told.trailing_zeros() as usize / 8)
 }
 
 /// An object or array that is being written.
 struct Parts<'j, 'a> {
     json: &'j mut Json<'a>,
     empty: bool,
-    /// It is a window whose text is there already.
-    written: bool,
-    /// Which leads those of its members are, and which comes next.
-    leads: usize,
-    next: usize,
+    of: Of<'a>,
+}
+
+/// What of an object is not written as any value.
+enum Of<'a> {
+    Machine(&'a MachineReport<'a>),
+    Window(&'a WindowReport<'a>),
+    Event,
+    Other,
 }
 
 impl Parts<'_, '_> {
-    fn key(&mut self, key: &'static str) {
-        let depth = self.json.depth;
-        let place = self.next;
-        self.next += 1;
-        if let Some(leads) = self.json.leads.get(self.leads)
-            && let Some((known, lead)) = leads.members.get(place)
-            && std::ptr::eq(*known, key)
-        {
-            self.json.text.extend_from_slice(lead);
-            return;
-        }
-        // The names of the wire format have nothing to escape.
-        let comma = if place == 0 { "" } else { "," };
-        let lead = format!("{comma}\n{:1$}\"{key}\": ", "", 2 * depth);
-        self.json.text.extend_from_slice(lead.as_bytes());
-        if let Some(leads) = self.json.leads.get_mut(self.leads)
-            && leads.members.len() == place
-        {
-            leads.members.push((key, lead.into_bytes()));
-        }
+    fn member(&mut self) {
+        self.json.member(self.empty);
+        self.empty = false;
+    }
+
+    /// A value that is another in each event.
+    fn varying<T: ?Sized + Serialize>(&mut self, value: &T) -> fmt::Result {
+        let start = self.json.text.len();
+        value.serialize(&mut *self.json)?;
+        self.json.varying.push(start..self.json.text.len());
+        Ok(())
     }
 }
 
@@ -283,8 +438,7 @@ impl ser::SerializeSeq for Parts<'_, '_> {
     type Error = fmt::Error;
 
     fn serialize_element<T: ?Sized + Serialize>(&mut self, value: &T) -> fmt::Result {
-        self.json.member(self.empty);
-        self.empty = false;
+        self.member();
         value.serialize(&mut *self.json)
     }
 
@@ -294,19 +448,19 @@ impl ser::SerializeSeq for Parts<'_, '_> {
     }
 }
 
+/// The only maps are the events' own values.
 impl ser::SerializeMap for Parts<'_, '_> {
     type Ok = ();
     type Error = fmt::Error;
 
     fn serialize_key<T: ?Sized + Serialize>(&mut self, key: &T) -> fmt::Result {
-        self.json.member(self.empty);
-        self.empty = false;
+        self.member();
         key.serialize(&mut *self.json)
     }
 
     fn serialize_value<T: ?Sized + Serialize>(&mut self, value: &T) -> fmt::Result {
         self.json.text.extend_from_slice(b": ");
-        value.serialize(&mut *self.json)
+        self.varying(value)
     }
 
     fn end(self) -> fmt::Result {
@@ -324,18 +478,23 @@ impl ser::SerializeStruct for Parts<'_, '_> {
         key: &'static str,
         value: &T,
     ) -> fmt::Result {
-        if self.written {
-            return Ok(());
+        self.member();
+        // The names of the wire format have nothing to escape.
+        let text = &mut self.json.text;
+        text.push(b'"');
+        text.extend_from_slice(key.as_bytes());
+        text.extend_from_slice(b"\": ");
+        match (&self.of, key) {
+            (Of::Machine(machine), "windows") => self.json.windows(&machine.windows),
+            (Of::Window(window), "events") => self.json.members(window.events),
+            (Of::Window(window), "related") => self.json.members(window.related),
+            (Of::Event, "time" | "record_id") => self.varying(value),
+            _ => value.serialize(&mut *self.json),
         }
-        self.empty = false;
-        self.key(key);
-        value.serialize(&mut *self.json)
     }
 
     fn end(self) -> fmt::Result {
-        if !self.written {
-            self.json.end(self.empty, b'}');
-        }
+        self.json.end(self.empty, b'}');
         Ok(())
     }
 }
@@ -408,62 +567,21 @@ impl<'j, 'a> Serializer for &'j mut Json<'a> {
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Parts<'j, 'a>, fmt::Error> {
-        self.begin(b'[');
-        Ok(Parts {
-            json: self,
-            empty: true,
-            written: false,
-            leads: 0,
-            next: 0,
-        })
+        Ok(self.parts(b'[', Of::Other))
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Parts<'j, 'a>, fmt::Error> {
-        self.begin(b'{');
-        Ok(Parts {
-            json: self,
-            empty: true,
-            written: false,
-            leads: 0,
-            next: 0,
-        })
+        Ok(self.parts(b'{', Of::Other))
     }
 
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Parts<'j, 'a>, fmt::Error> {
-        // Windows are most of a report: several threads write them, and their text goes in here.
-        let written = match name {
-            // One thread need not hold it back.
-            "WindowReport" if rayon::current_num_threads() > 1 => {
-                self.sink.as_mut().and_then(Sink::next)
-            }
+        let of = match name {
+            "MachineReport" => self.machines.next().map(Of::Machine),
+            "WindowReport" => self.window.take().map(Of::Window),
+            "EventReport" => Some(Of::Event),
             _ => None,
         };
-        match &written {
-            Some(text) => {
-                self.text.extend_from_slice(text);
-                if self.text.len() > BUFFER {
-                    self.flush();
-                }
-            }
-            None => self.begin(b'{'),
-        }
-        let depth = self.depth;
-        let known = |leads: &Leads| leads.depth == depth && std::ptr::eq(leads.of, name);
-        let leads = self.leads.iter().position(known).unwrap_or_else(|| {
-            self.leads.push(Leads {
-                of: name,
-                depth,
-                members: Vec::new(),
-            });
-            self.leads.len() - 1
-        });
-        Ok(Parts {
-            json: self,
-            empty: true,
-            written: written.is_some(),
-            leads,
-            next: 0,
-        })
+        Ok(self.parts(b'{', of.unwrap_or(Of::Other)))
     }
 
     fn serialize_i8(self, _: i8) -> fmt::Result {

@@ -242,7 +242,7 @@ fn event_line(event: &EventReport<'_>, lead: &str, out: &mut dyn Write) -> io::R
 
 /// A field's value; a code that the record holds in decimal is shown as everyone writes it.
 fn shown_value<'v>(event: &EventReport<'_>, name: &str, value: &'v str) -> Cow<'v, str> {
-    let role = event.info.and_then(|info| info.role(name));
+    let role = event.event.info().and_then(|info| info.role(name));
     let is_code = matches!(
         role,
         Some(Role::Status | Role::WamCode | Role::TransportError)

@@ -70,7 +70,7 @@ fn line(mark: &str, event: &EventReport<'_>, out: &mut dyn Write) -> io::Result<
 
 /// A value with what it is, where its name does not say so, and what its code means.
 fn value_words(event: &EventReport<'_>, name: &str, value: &str) -> String {
-    let role = event.info.and_then(|info| info.role(name));
+    let role = event.event.info().and_then(|info| info.role(name));
     let code = match role {
         Some(Role::Status | Role::WamCode | Role::TransportError) => Code::parse(value),
         _ => None,

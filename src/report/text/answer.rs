@@ -379,7 +379,7 @@ fn server_codes(server: &ServerReport<'_>) -> impl Iterator<Item = String> {
 
 /// The user that an event names.
 fn user<'r>(event: &'r EventReport<'_>) -> Option<&'r str> {
-    let info = event.info?;
+    let info = event.event.info()?;
     let mut values = event.data.iter();
     let is_user =
         |name: &str, value: &str| info.role(name) == Some(Role::Upn) && value.contains('@');
