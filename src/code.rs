@@ -187,11 +187,15 @@ impl Code {
 
     /// The constant's name, where a source publishes one.
     pub fn symbol(self) -> Option<&'static str> {
-        self.rows().find_map(|row| row.symbol)
+        self.table_rows().find_map(knowledge::row_symbol)
     }
 
     /// Its rows in the code table, by its number or by the number inside it, the most telling first.
     pub(crate) fn rows(self) -> impl Iterator<Item = CodeInfo> {
+        self.table_rows().filter_map(CodeInfo::from_row)
+    }
+
+    fn table_rows(self) -> impl Iterator<Item = &'static str> {
         let code = self.canonical();
         let (hex, low) = (code.to_string(), (code.0 & 0xffff).to_string());
         let inner = match code.0 >> 16 {
@@ -209,7 +213,7 @@ impl Code {
             .copied()
             .chain(inner)
             .filter_map(move |space| {
-                knowledge::code_info(space, &hex).or_else(|| knowledge::code_info(space, &low))
+                knowledge::code_row(space, &hex).or_else(|| knowledge::code_row(space, &low))
             })
     }
 }

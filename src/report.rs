@@ -19,6 +19,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use uuid::Uuid;
 
@@ -194,7 +195,7 @@ pub struct ExampleReport {
     /// The machine.
     pub machine: String,
     /// The window or run; null for token requests.
-    pub id: Option<String>,
+    pub id: Option<Id>,
     /// The first failing event.
     pub event_id: Option<u32>,
     /// The event's name.
@@ -264,7 +265,8 @@ pub struct MachineReport<'a> {
     /// The logs with events of it.
     pub logs: Vec<LogReport<'a>>,
     /// Acquisitions and refreshes, by start.
-    pub windows: Vec<WindowReport<'a>>,
+    #[cfg_attr(feature = "cli", schemars(with = "Vec<WindowReport<'a>>"))]
+    pub windows: Windows<'a>,
     /// Registration runs, by start.
     pub registrations: Vec<RunReport<'a>>,
     /// The users and how their tokens stand.
@@ -331,7 +333,7 @@ pub struct LogReport<'a> {
 #[non_exhaustive]
 pub struct WindowReport<'a> {
     /// Its name within the machine: w1, w2, …
-    pub id: String,
+    pub id: Id,
     /// What was asked for.
     pub operation: OperationName,
     /// Whose token.
@@ -389,12 +391,12 @@ pub struct WindowReport<'a> {
 }
 
 /// A link between a window and a registration run.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 #[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct LinkReport {
     /// The window or run.
-    pub id: String,
+    pub id: Id,
     /// Why.
     pub reason: ReasonName,
 }
@@ -409,7 +411,7 @@ pub struct MachineDiagnosis<'a> {
     /// The registration's own state.
     pub registration: StateName,
     /// The window or run that says so.
-    pub of: Option<String>,
+    pub of: Option<Id>,
     /// The rule that decided; null where there is nothing to explain, as is the rest.
     pub rule: Option<&'static str>,
     /// Why it decided.
@@ -469,7 +471,7 @@ pub struct UserReport<'a> {
     /// What the newest failure means; null if the token never failed.
     pub diagnosis: Option<DiagnosisReport<'a>>,
     /// The windows.
-    pub windows: Vec<String>,
+    pub windows: Vec<Id>,
     /// What the token broker asked for in vain.
     pub token_requests: Vec<TokenRequestReport<'a>>,
 }
@@ -507,7 +509,7 @@ pub struct TokenRequestReport<'a> {
 #[non_exhaustive]
 pub struct RunReport<'a> {
     /// Its name within the machine: r1, r2, …
-    pub id: String,
+    pub id: Id,
     /// Who tried.
     pub kind: RunKindName,
     /// Its first event.
@@ -795,6 +797,97 @@ pub struct EventReport<'a> {
     pub(crate) place: usize,
 }
 
+/// The windows of a machine, each made when it is asked for: what all of them say takes more room
+/// than what it is made from.
+#[derive(Debug)]
+pub struct Windows<'a> {
+    machine: &'a Machine,
+    analysis: &'a Analysis,
+    ids: build::Ids,
+    /// Which of the machine's windows they are.
+    numbers: Vec<usize>,
+    /// The runs that links may lead to, if not to all.
+    runs: Option<HashSet<Id>>,
+}
+
+impl<'a> Windows<'a> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    /// The window at a place.
+    pub fn get(&self, place: usize) -> Option<WindowReport<'a>> {
+        build::window_report(self, *self.numbers.get(place)?)
+    }
+
+    /// The windows, in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = WindowReport<'a>> {
+        let numbers = self.numbers.iter();
+        numbers.filter_map(|number| build::window_report(self, *number))
+    }
+
+    /// Those that ended so, in order.
+    pub fn that(&self, ended: OutcomeName) -> impl DoubleEndedIterator<Item = WindowReport<'a>> {
+        let numbers = self.numbered(ended);
+        numbers.filter_map(|number| build::window_report(self, number))
+    }
+
+    /// How many ended so.
+    pub fn count(&self, ended: OutcomeName) -> usize {
+        self.numbered(ended).count()
+    }
+
+    fn numbered(&self, ended: OutcomeName) -> impl DoubleEndedIterator<Item = usize> {
+        let outcome = |number: usize| Some(self.analysis.windows.get(number)?.outcome.into());
+        let numbers = self.numbers.iter().copied();
+        numbers.filter(move |number| outcome(*number) == Some(ended))
+    }
+
+    fn ids(&self) -> impl Iterator<Item = Id> {
+        self.numbers.iter().map(|number| Id::Window(*number))
+    }
+
+    fn retain(&mut self, is_kept: impl Fn(&WindowReport<'a>) -> bool) {
+        let mut numbers = std::mem::take(&mut self.numbers);
+        numbers.retain(|number| {
+            let window = build::window_report(self, *number);
+            window.is_some_and(|window| is_kept(&window))
+        });
+        self.numbers = numbers;
+    }
+
+    /// What tells the failed ones apart, in order.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = FailedWindow<'a>> {
+        let numbers = self.numbered(OutcomeName::Failed);
+        numbers.filter_map(|number| build::failed_window(self, number))
+    }
+}
+
+impl Serialize for Windows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+/// What of a failed window tells which failure it is.
+#[derive(Debug)]
+pub(crate) struct FailedWindow<'a> {
+    pub(crate) id: Id,
+    pub(crate) operation: OperationName,
+    pub(crate) prt: PrtName,
+    pub(crate) end: Time,
+    pub(crate) first_failure: Option<&'a Event>,
+    pub(crate) decisive: Option<&'a str>,
+    pub(crate) diagnosis: Option<DiagnosisReport<'a>>,
+    pub(crate) registrations: Vec<LinkReport>,
+}
+
 /// Events of a window, each made when it is asked for: most of a report are these.
 #[derive(Clone, Copy, Debug)]
 pub struct Members<'a> {
@@ -861,7 +954,7 @@ pub struct Time(pub DateTime<Utc>);
 impl Time {
     /// `YYYY-MM-DDThh:mm:ss.fffffffZ`; nothing of a year with more than four digits.
     fn digits(self) -> Option<[u8; 28]> {
-        let (date, time) = (self.0.date_naive(), self.0.time());
+        let (date, time) = (self.0.naive_utc().date(), self.0.naive_utc().time());
         let year = u32::try_from(date.year())
             .ok()
             .filter(|year| *year < 10_000)?;
@@ -912,6 +1005,36 @@ impl Serialize for Time {
     }
 }
 
+/// The name of a window or run within its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Id {
+    /// By the number of the window, from 0: w1, w2, …
+    Window(usize),
+    /// By the number of the run, from 0: r1, r2, …
+    Run(usize),
+}
+
+impl Id {
+    fn name(self) -> String {
+        match self {
+            Id::Window(number) => format!("w{}", number + 1),
+            Id::Run(number) => format!("r{}", number + 1),
+        }
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.name())
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name())
+    }
+}
+
 /// A 32-bit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hex(pub Code);
@@ -940,7 +1063,7 @@ impl Serialize for Guid {
 
 #[cfg(feature = "cli")]
 mod schema {
-    use super::{Guid, Hex, Time, VERSION, Version};
+    use super::{Guid, Hex, Id, Time, VERSION, Version};
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
     use std::borrow::Cow;
 
@@ -956,6 +1079,20 @@ mod schema {
                 }
             }
         };
+    }
+
+    impl JsonSchema for Id {
+        fn inline_schema() -> bool {
+            true
+        }
+
+        fn schema_name() -> Cow<'static, str> {
+            "Id".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({ "type": "string" })
+        }
     }
 
     schema!(Version, { "const": VERSION });

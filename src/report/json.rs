@@ -1,6 +1,6 @@
 //! The report as JSON, safe to look at in a terminal.
 
-use super::{EventReport, MachineReport, Members, Report, Time, ViaName, WindowReport};
+use super::{EventReport, MachineReport, Members, Report, Time, ViaName, Windows};
 use crate::event::Header;
 use crate::terminal::is_unsafe;
 use rayon::prelude::*;
@@ -67,8 +67,8 @@ struct Json<'a> {
     depth: usize,
     /// Machines that are not begun yet.
     machines: std::slice::Iter<'a, MachineReport<'a>>,
-    /// The window that is about to begin.
-    window: Option<&'a WindowReport<'a>>,
+    /// The events of the window that is about to begin, and those related to it.
+    window: Option<[Members<'a>; 2]>,
     shapes: Shapes<'a>,
     /// Where in the text the last event's time, record ID and own values stand.
     varying: Vec<Range<usize>>,
@@ -103,7 +103,7 @@ struct Shape<'a> {
     via: Option<ViaName>,
     /// What stands ahead of the time, of the record ID and of each of the event's own values, and
     /// behind the last.
-    pieces: Vec<Box<[u8]>>,
+    pieces: Vec<Vec<u8>>,
 }
 
 impl<'a> Shape<'a> {
@@ -152,7 +152,7 @@ impl<'a> Json<'a> {
     }
 
     /// The windows of a machine, in parts if there are threads to write them.
-    fn windows(&mut self, windows: &'a [WindowReport<'a>]) -> fmt::Result {
+    fn windows(&mut self, windows: &'a Windows<'a>) -> fmt::Result {
         self.begin(b'[');
         let threads = rayon::current_num_threads();
         if threads < 2 || windows.len() < 2 * SHARE {
@@ -187,18 +187,14 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
-    fn some_windows(
-        &mut self,
-        windows: &'a [WindowReport<'a>],
-        which: Range<usize>,
-    ) -> fmt::Result {
+    fn some_windows(&mut self, windows: &'a Windows<'a>, which: Range<usize>) -> fmt::Result {
         for place in which {
             let Some(window) = windows.get(place) else {
                 break;
             };
             self.flush_if_full();
             self.member(place == 0);
-            self.window = Some(window);
+            self.window = Some([window.events, window.related]);
             window.serialize(&mut *self)?;
         }
         Ok(())
@@ -251,9 +247,9 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
-    fn piece(&mut self, piece: Option<&Box<[u8]>>) {
+    fn piece(&mut self, piece: Option<&Vec<u8>>) {
         self.text
-            .extend_from_slice(piece.map_or(&[], |piece| piece));
+            .extend_from_slice(piece.map_or(&[], Vec::as_slice));
     }
 
     /// Ahead of a member or an element.
@@ -374,7 +370,7 @@ fn plain_length(bytes: &[u8]) -> usize {
     const BLOCK: usize = 16;
     let (blocks, _) = bytes.as_chunks::<BLOCK>();
     for (number, block) in blocks.iter().enumerate() {
-        if let Some(at) = first_special(*block) {
+        if let Some(at) = first_special(block) {
             return number * BLOCK + at;
         }
     }
@@ -389,12 +385,13 @@ fn plain_length(bytes: &[u8]) -> usize {
             (last, 0)
         }
     };
-    first_special(last).map_or(bytes.len(), |at| start + at)
+    first_special(&last).map_or(bytes.len(), |at| start + at)
 }
 
 /// Where the first byte is that is beyond ASCII, a control, a quote or a backslash: all bytes at
 /// once, each of which tells it in its high bit.
-fn first_special(block: [u8; 16]) -> Option<usize> {
+#[inline]
+fn first_special(block: &[u8; 16]) -> Option<usize> {
     let told = block.map(|byte| {
         let is = |other: u8| (byte ^ other).wrapping_sub(1);
         byte | byte.wrapping_sub(b' ') | byte.wrapping_add(1) | is(b'"') | is(b'\\')
@@ -413,7 +410,7 @@ struct Parts<'j, 'a> {
 /// What of an object is not written as any value.
 enum Of<'a> {
     Machine(&'a MachineReport<'a>),
-    Window(&'a WindowReport<'a>),
+    Window([Members<'a>; 2]),
     Event,
     Other,
 }
@@ -486,8 +483,8 @@ impl ser::SerializeStruct for Parts<'_, '_> {
         text.extend_from_slice(b"\": ");
         match (&self.of, key) {
             (Of::Machine(machine), "windows") => self.json.windows(&machine.windows),
-            (Of::Window(window), "events") => self.json.members(window.events),
-            (Of::Window(window), "related") => self.json.members(window.related),
+            (Of::Window([events, _]), "events") => self.json.members(*events),
+            (Of::Window([_, related]), "related") => self.json.members(*related),
             (Of::Event, "time" | "record_id") => self.varying(value),
             _ => value.serialize(&mut *self.json),
         }
