@@ -1016,10 +1016,13 @@ pub enum Id {
 
 impl Id {
     fn name(self) -> String {
-        match self {
-            Id::Window(number) => format!("w{}", number + 1),
-            Id::Run(number) => format!("r{}", number + 1),
-        }
+        let (letter, number) = match self {
+            Id::Window(number) => ('w', number),
+            Id::Run(number) => ('r', number),
+        };
+        let mut name = (number + 1).to_string();
+        name.insert(0, letter);
+        name
     }
 }
 
@@ -1041,12 +1044,7 @@ pub struct Hex(pub Code);
 
 impl Serialize for Hex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let digit = |shift: u32| {
-            let digit = char::from_digit(self.0.0 >> shift & 0xf, 16);
-            digit.map_or(b'0', |digit| digit as u8)
-        };
-        let [a, b, c, d, e, f, g, h] = [28, 24, 20, 16, 12, 8, 4, 0].map(digit);
-        let text = [b'0', b'x', a, b, c, d, e, f, g, h];
+        let text = self.0.spelled();
         serializer.serialize_str(str::from_utf8(&text).unwrap_or_default())
     }
 }

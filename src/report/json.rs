@@ -89,6 +89,13 @@ impl Sink<'_> {
     }
 }
 
+/// Some windows' text, and what the thread that writes them goes on with.
+#[derive(Default)]
+struct Part<'a> {
+    text: Vec<u8>,
+    shapes: Shapes<'a>,
+}
+
 /// Events of one kind, by the place that the kind has.
 type Shapes<'a> = Vec<Option<Box<Shape<'a>>>>;
 
@@ -151,40 +158,56 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The windows of a machine, in parts if there are threads to write them.
     fn windows(&mut self, windows: &'a Windows<'a>) -> fmt::Result {
         self.begin(b'[');
-        let threads = rayon::current_num_threads();
-        if threads < 2 || windows.len() < 2 * SHARE {
+        let parts = PARTS * rayon::current_num_threads();
+        if parts == PARTS || windows.len() < 2 * SHARE {
             self.some_windows(windows, 0..windows.len())?;
         } else {
             self.flush();
-            let depth = self.depth;
-            let mut parts: Vec<(Vec<u8>, Shapes<'a>)> = Vec::new();
-            parts.resize_with(threads * PARTS, Default::default);
-            for begun in (0..windows.len()).step_by(SHARE * parts.len()) {
-                let numbered = parts.par_iter_mut().enumerate();
-                numbered.try_for_each(|(number, (text, shapes))| {
-                    let from = windows.len().min(begun + number * SHARE);
-                    let to = windows.len().min(from + SHARE);
-                    let mut json = Json {
-                        text: std::mem::take(text),
-                        depth,
-                        shapes: std::mem::take(shapes),
-                        ..Json::default()
-                    };
-                    json.text.clear();
-                    json.some_windows(windows, from..to)?;
-                    (*text, *shapes) = (json.text, json.shapes);
-                    Ok(())
-                })?;
-                for (text, _) in &parts {
-                    self.sink.iter_mut().for_each(|sink| sink.write(text));
-                }
-            }
+            self.in_parts(windows, parts);
         }
         self.end(windows.is_empty(), b']');
         Ok(())
+    }
+
+    /// The windows on all threads: while as many parts are handed on, the next are written.
+    fn in_parts(&mut self, windows: &'a Windows<'a>, count: usize) {
+        let depth = self.depth;
+        let write = |parts: &mut [Part<'a>], begun: usize| {
+            let numbered = parts.par_iter_mut().enumerate();
+            numbered.for_each(|(number, part)| {
+                let from = windows.len().min(begun + number * SHARE);
+                let to = windows.len().min(from + SHARE);
+                let mut json = Json {
+                    text: std::mem::take(&mut part.text),
+                    depth,
+                    shapes: std::mem::take(&mut part.shapes),
+                    ..Json::default()
+                };
+                json.text.clear();
+                // Nothing in it fails.
+                let _ = json.some_windows(windows, from..to);
+                (part.text, part.shapes) = (json.text, json.shapes);
+            });
+        };
+        let (mut written, mut next) = (Vec::new(), Vec::new());
+        written.resize_with(count, Part::default);
+        next.resize_with(count, Part::default);
+        for begun in (0..windows.len()).step_by(SHARE * count) {
+            rayon::in_place_scope(|scope| {
+                scope.spawn(|_| write(&mut next, begun));
+                self.hand_on(&written);
+            });
+            std::mem::swap(&mut written, &mut next);
+        }
+        self.hand_on(&written);
+    }
+
+    fn hand_on(&mut self, parts: &[Part<'_>]) {
+        if let Some(sink) = &mut self.sink {
+            parts.iter().for_each(|part| sink.write(&part.text));
+        }
     }
 
     fn some_windows(&mut self, windows: &'a Windows<'a>, which: Range<usize>) -> fmt::Result {
@@ -390,12 +413,13 @@ fn plain_length(bytes: &[u8]) -> usize {
 
 /// Where the first byte is that is beyond ASCII, a control, a quote or a backslash: all bytes at
 /// once, each of which tells it in its high bit.
-#[inline]
+#[inline(always)]
 fn first_special(block: &[u8; 16]) -> Option<usize> {
-    let told = block.map(|byte| {
-        let is = |other: u8| (byte ^ other).wrapping_sub(1);
-        byte | byte.wrapping_sub(b' ') | byte.wrapping_add(1) | is(b'"') | is(b'\\')
-    });
+    let mut told = *block;
+    for byte in &mut told {
+        let is = |other: u8| (*byte ^ other).wrapping_sub(1);
+        *byte |= byte.wrapping_sub(b' ') | byte.wrapping_add(1) | is(b'"') | is(b'\\');
+    }
     let told = u128::from_le_bytes(told) & (u128::MAX / 0xff * 0x80);
     (told != 0).then(|| told.trailing_zeros() as usize / 8)
 }
