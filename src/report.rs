@@ -1112,3 +1112,30 @@ pub fn analyze(scan: &Scan) -> Vec<Analysis> {
         .map(|machine| analysis::analyze(&machine.events))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Time;
+    use chrono::DateTime;
+
+    #[test]
+    fn a_time_has_seven_digits_whatever_it_is() {
+        for time in [
+            "0000-01-01T00:00:00.0000000Z",
+            "0009-10-02T03:40:05.0600007Z",
+            "2026-02-28T19:08:07.1234567Z",
+            "2016-12-31T23:59:60.9999999Z",
+            "9999-12-31T23:59:59.9999999Z",
+            "+10000-01-01T00:00:00.0000001Z",
+        ] {
+            let shown = Time(
+                DateTime::parse_from_rfc3339(time)
+                    .unwrap_or_else(|_| time.parse().unwrap())
+                    .into(),
+            );
+            let expected = time.trim_start_matches('+').replace(":60.", ":59.");
+            assert_eq!(shown.to_string(), expected);
+            assert_eq!(serde_json::to_value(shown).unwrap(), expected);
+        }
+    }
+}
