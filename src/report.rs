@@ -954,29 +954,44 @@ pub struct Time(pub DateTime<Utc>);
 impl Time {
     /// `YYYY-MM-DDThh:mm:ss.fffffffZ`; nothing of a year with more than four digits.
     fn digits(self) -> Option<[u8; 28]> {
+        let mut digits = [0; 28];
+        *digits.first_chunk_mut()? = self.second()?;
+        *digits.last_chunk_mut()? = self.fraction();
+        Some(digits)
+    }
+
+    /// `YYYY-MM-DDThh:mm:ss.`
+    fn second(self) -> Option<[u8; 20]> {
         let (date, time) = (self.0.naive_utc().date(), self.0.naive_utc().time());
-        let year = u32::try_from(date.year())
-            .ok()
-            .filter(|year| *year < 10_000)?;
+        let year = u32::try_from(date.year()).ok();
+        let year = year.filter(|year| *year < 10_000)?;
         let seconds = time.num_seconds_from_midnight();
+        let [[a, b], [c, d]] = [year / 100, year % 100].map(two_digits);
+        let [[e, f], [g, h]] = [date.month(), date.day()].map(two_digits);
+        let [[i, j], [k, l], [m, n]] =
+            [seconds / 3600, seconds / 60 % 60, seconds % 60].map(two_digits);
+        Some([
+            a, b, c, d, b'-', e, f, b'-', g, h, b'T', i, j, b':', k, l, b':', m, n, b'.',
+        ])
+    }
+
+    /// `fffffffZ`
+    fn fraction(self) -> [u8; 8] {
         // A leap second shows as nanoseconds beyond the second.
-        let ticks = time.nanosecond() % 1_000_000_000 / 100;
-        let two = |number: u32| [10, 1].map(|unit| b'0' + (number / unit % 10) as u8);
-        let [[c, d], [e, f]] = [year / 100, year % 100].map(two);
-        let [[g, h], [i, j]] = [date.month(), date.day()].map(two);
-        let [[k, l], [m, n], [o, p]] = [seconds / 3600, seconds / 60 % 60, seconds % 60].map(two);
-        let [[q, r], [s, t], [u, v], [_, w]] = [
+        let ticks = self.0.nanosecond() % 1_000_000_000 / 100;
+        let [[a, b], [c, d], [e, f], [_, g]] = [
             ticks / 100_000,
             ticks / 1000 % 100,
             ticks / 10 % 100,
             ticks % 10,
         ]
-        .map(two);
-        Some([
-            c, d, e, f, b'-', g, h, b'-', i, j, b'T', k, l, b':', m, n, b':', o, p, b'.', q, r, s,
-            t, u, v, w, b'Z',
-        ])
+        .map(two_digits);
+        [a, b, c, d, e, f, g, b'Z']
     }
+}
+
+fn two_digits(number: u32) -> [u8; 2] {
+    [number / 10, number % 10].map(|digit| b'0' + digit as u8)
 }
 
 impl fmt::Display for Time {

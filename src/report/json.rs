@@ -1,6 +1,6 @@
 //! The report as JSON, safe to look at in a terminal.
 
-use super::{EventReport, MachineReport, Members, Report, Time, ViaName, Windows};
+use super::{DiagnosisReport, EventReport, MachineReport, Members, Report, Time, ViaName, Windows};
 use crate::event::Header;
 use crate::terminal::is_unsafe;
 use rayon::prelude::*;
@@ -8,6 +8,7 @@ use serde::ser::{self, Serialize, Serializer};
 use std::fmt;
 use std::io::{self, Write};
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// How much text is gathered before it is handed on.
 const BUFFER: usize = 1 << 17;
@@ -67,13 +68,22 @@ struct Json<'a> {
     depth: usize,
     /// Machines that are not begun yet.
     machines: std::slice::Iter<'a, MachineReport<'a>>,
-    /// The events of the window that is about to begin, and those related to it.
-    window: Option<[Members<'a>; 2]>,
-    shapes: Shapes<'a>,
-    /// Where in the text the last event's time, record ID and own values stand.
+    /// What is written as itself of the window that is about to begin.
+    window: Option<WindowParts<'a>>,
+    known: Known<'a>,
+    /// Where in the text those values of the last event or diagnosis stand that others of its kind
+    /// do not share.
     varying: Vec<Range<usize>>,
+    /// The second of the last event and its digits: the next is likely of the same.
+    second: Option<(i64, [u8; 20])>,
     /// Where the text goes; a part of the report is kept.
     sink: Option<Sink<'a>>,
+}
+
+struct WindowParts<'a> {
+    diagnosis: Option<DiagnosisReport<'a>>,
+    events: Members<'a>,
+    related: Members<'a>,
 }
 
 struct Sink<'a> {
@@ -89,45 +99,34 @@ impl Sink<'_> {
     }
 }
 
-/// Some windows' text, and what the thread that writes them goes on with.
+/// The texts that are made once. Most of a report are events, and what the failures mean.
 #[derive(Default)]
-struct Part<'a> {
-    text: Vec<u8>,
-    shapes: Shapes<'a>,
+struct Known<'a> {
+    /// By the place that the kind of event has.
+    events: Vec<Option<Box<EventShape<'a>>>>,
+    /// Each with what stands ahead of the summary and behind it.
+    diagnoses: Vec<(DiagnosisReport<'a>, Pieces)>,
 }
 
-/// Events of one kind, by the place that the kind has.
-type Shapes<'a> = Vec<Option<Box<Shape<'a>>>>;
+/// What stands ahead of each varying value, and behind the last.
+type Pieces = Vec<Vec<u8>>;
 
-/// How many kinds of event are remembered.
-const SHAPES: usize = 1 << 11;
+/// How many kinds of event are remembered, and of how much text.
+const EVENTS: usize = 1 << 11;
+const MOST_TEXT: usize = 1 << 11;
+/// How many diagnoses are: there are hardly more rules.
+const DIAGNOSES: usize = 64;
 
-/// The text that events of one kind have in common. Most of a report are events.
-struct Shape<'a> {
+/// What events of one kind have in common: all but time, record ID and values.
+struct EventShape<'a> {
     header: &'a Header,
     failure: bool,
     housekeeping: Option<&'static str>,
     via: Option<ViaName>,
-    /// What stands ahead of the time, of the record ID and of each of the event's own values, and
-    /// behind the last.
-    pieces: Vec<Vec<u8>>,
+    pieces: Pieces,
 }
 
-impl<'a> Shape<'a> {
-    fn new(event: &EventReport<'a>, text: &[u8], varying: &[Range<usize>]) -> Shape<'a> {
-        let starts = varying.iter().map(|value| value.start);
-        let ends = varying.iter().map(|value| value.end);
-        let between = [0].into_iter().chain(ends).zip(starts.chain([text.len()]));
-        let pieces = between.map(|(from, to)| text.get(from..to).unwrap_or_default().into());
-        Shape {
-            header: &event.event.header,
-            failure: event.failure,
-            housekeeping: event.housekeeping,
-            via: event.via,
-            pieces: pieces.collect(),
-        }
-    }
-
+impl<'a> EventShape<'a> {
     fn is_of(&self, event: &EventReport<'_>) -> bool {
         // A header is there once, and as long as the report.
         std::ptr::eq(self.header, &*event.event.header)
@@ -140,8 +139,14 @@ impl<'a> Shape<'a> {
     /// Where events of the kind find it. Another kind may have the place too, and takes it.
     fn place(event: &EventReport<'_>) -> usize {
         let via = event.via.map_or(0, |via| via as usize);
-        (event.event_id as usize * 8 + via * 2 + usize::from(event.failure)) % SHAPES
+        (event.event_id as usize * 8 + via * 2 + usize::from(event.failure)) % EVENTS
     }
+}
+
+/// Whether all but the summary is the same.
+fn means_the_same(one: &DiagnosisReport<'_>, other: &DiagnosisReport<'_>) -> bool {
+    let why = |of: &DiagnosisReport<'_>| (of.rule, of.because, of.class, of.stage, of.cause);
+    why(one) == why(other) && one.next_steps == other.next_steps && one.sources == other.sources
 }
 
 impl<'a> Json<'a> {
@@ -160,12 +165,12 @@ impl<'a> Json<'a> {
 
     fn windows(&mut self, windows: &'a Windows<'a>) -> fmt::Result {
         self.begin(b'[');
-        let parts = PARTS * rayon::current_num_threads();
-        if parts == PARTS || windows.len() < 2 * SHARE {
+        let threads = rayon::current_num_threads();
+        if threads == 1 || windows.len() < 2 * SHARE {
             self.some_windows(windows, 0..windows.len())?;
         } else {
             self.flush();
-            self.in_parts(windows, parts);
+            self.in_parts(windows, threads * PARTS);
         }
         self.end(windows.is_empty(), b']');
         Ok(())
@@ -174,26 +179,30 @@ impl<'a> Json<'a> {
     /// The windows on all threads: while as many parts are handed on, the next are written.
     fn in_parts(&mut self, windows: &'a Windows<'a>, count: usize) {
         let depth = self.depth;
-        let write = |parts: &mut [Part<'a>], begun: usize| {
+        // Each thread takes one and puts it back.
+        let known: Mutex<Vec<Known<'a>>> = Mutex::default();
+        let all = || known.lock().unwrap_or_else(PoisonError::into_inner);
+        let write = |parts: &mut [Vec<u8>], begun: usize| {
             let numbered = parts.par_iter_mut().enumerate();
-            numbered.for_each(|(number, part)| {
+            numbered.for_each(|(number, text)| {
                 let from = windows.len().min(begun + number * SHARE);
                 let to = windows.len().min(from + SHARE);
+                text.clear();
+                // It may have held a window as long as a log.
+                text.shrink_to(2 * BUFFER);
                 let mut json = Json {
-                    text: std::mem::take(&mut part.text),
+                    text: std::mem::take(text),
                     depth,
-                    shapes: std::mem::take(&mut part.shapes),
+                    known: all().pop().unwrap_or_default(),
                     ..Json::default()
                 };
-                json.text.clear();
                 // Nothing in it fails.
                 let _ = json.some_windows(windows, from..to);
-                (part.text, part.shapes) = (json.text, json.shapes);
+                *text = json.text;
+                all().push(json.known);
             });
         };
-        let (mut written, mut next) = (Vec::new(), Vec::new());
-        written.resize_with(count, Part::default);
-        next.resize_with(count, Part::default);
+        let (mut written, mut next) = (vec![Vec::new(); count], vec![Vec::new(); count]);
         for begun in (0..windows.len()).step_by(SHARE * count) {
             rayon::in_place_scope(|scope| {
                 scope.spawn(|_| write(&mut next, begun));
@@ -204,9 +213,9 @@ impl<'a> Json<'a> {
         self.hand_on(&written);
     }
 
-    fn hand_on(&mut self, parts: &[Part<'_>]) {
+    fn hand_on(&mut self, parts: &[Vec<u8>]) {
         if let Some(sink) = &mut self.sink {
-            parts.iter().for_each(|part| sink.write(&part.text));
+            parts.iter().for_each(|text| sink.write(text));
         }
     }
 
@@ -217,7 +226,11 @@ impl<'a> Json<'a> {
             };
             self.flush_if_full();
             self.member(place == 0);
-            self.window = Some([window.events, window.related]);
+            self.window = Some(WindowParts {
+                diagnosis: window.diagnosis.clone(),
+                events: window.events,
+                related: window.related,
+            });
             window.serialize(&mut *self)?;
         }
         Ok(())
@@ -238,9 +251,9 @@ impl<'a> Json<'a> {
 
     /// An event: the first of its kind is written as any value, of the others what varies.
     fn event(&mut self, event: &EventReport<'a>) -> fmt::Result {
-        self.shapes.resize_with(SHAPES, || None);
-        let place = Shape::place(event);
-        let shape = self.shapes.get_mut(place).and_then(Option::take);
+        self.known.events.resize_with(EVENTS, || None);
+        let place = EventShape::place(event);
+        let shape = self.known.events.get_mut(place).and_then(Option::take);
         let shape = match shape.filter(|shape| shape.is_of(event)) {
             Some(shape) => {
                 let mut pieces = shape.pieces.iter();
@@ -253,26 +266,59 @@ impl<'a> Json<'a> {
                     self.string(value);
                 }
                 self.piece(pieces.next());
-                shape
+                Some(shape)
             }
-            None => {
-                let before = std::mem::take(&mut self.text);
-                self.varying.clear();
-                event.serialize(&mut *self)?;
-                let text = std::mem::replace(&mut self.text, before);
-                self.text.extend_from_slice(&text);
-                Box::new(Shape::new(event, &text, &self.varying))
-            }
+            None => self.in_pieces(event)?.map(|pieces| {
+                Box::new(EventShape {
+                    header: &event.event.header,
+                    failure: event.failure,
+                    housekeeping: event.housekeeping,
+                    via: event.via,
+                    pieces,
+                })
+            }),
         };
-        if let Some(place) = self.shapes.get_mut(place) {
-            *place = Some(shape);
+        if let Some(place) = self.known.events.get_mut(place) {
+            *place = shape;
         }
         Ok(())
     }
 
+    /// What a window means, likewise.
+    fn diagnosis(&mut self, diagnosis: &DiagnosisReport<'a>) -> fmt::Result {
+        let mut known = std::mem::take(&mut self.known.diagnoses);
+        let alike = known.iter().find(|(of, _)| means_the_same(of, diagnosis));
+        if let Some((_, pieces)) = alike {
+            let mut pieces = pieces.iter();
+            self.piece(pieces.next());
+            self.string(diagnosis.summary);
+            self.piece(pieces.next());
+        } else if let Some(pieces) = self.in_pieces(diagnosis)?
+            && known.len() < DIAGNOSES
+        {
+            known.push((diagnosis.clone(), pieces));
+        }
+        self.known.diagnoses = known;
+        Ok(())
+    }
+
+    /// Writes a value, and gives the text around what varies in it, unless it is long.
+    fn in_pieces<T: Serialize>(&mut self, value: &T) -> Result<Option<Pieces>, fmt::Error> {
+        let before = std::mem::take(&mut self.text);
+        value.serialize(&mut *self)?;
+        let text = std::mem::replace(&mut self.text, before);
+        self.text.extend_from_slice(&text);
+        let starts = self.varying.iter().map(|value| value.start);
+        let ends = self.varying.iter().map(|value| value.end);
+        let between = [0].into_iter().chain(ends).zip(starts.chain([text.len()]));
+        let pieces = between.map(|(from, to)| text.get(from..to).unwrap_or_default());
+        let length: usize = pieces.clone().map(<[u8]>::len).sum();
+        Ok((length < MOST_TEXT).then(|| pieces.map(<[u8]>::to_vec).collect()))
+    }
+
     fn piece(&mut self, piece: Option<&Vec<u8>>) {
-        self.text
-            .extend_from_slice(piece.map_or(&[], Vec::as_slice));
+        let piece = piece.map_or(&[][..], Vec::as_slice);
+        self.text.extend_from_slice(piece);
     }
 
     /// Ahead of a member or an element.
@@ -343,31 +389,32 @@ impl<'a> Json<'a> {
             '\t' => b't',
             '\u{8}' => b'b',
             '\u{c}' => b'f',
-            ' '..='~' => return self.text.push(character as u8),
-            _ => {
-                let mut units = [0; 2];
-                let mut bytes = [0; 4];
-                if is_unsafe(character) {
-                    for unit in character.encode_utf16(&mut units) {
-                        // Writing to memory does not fail.
-                        let _ = write!(self.text, "\\u{unit:04x}");
-                    }
-                } else {
-                    self.text
-                        .extend_from_slice(character.encode_utf8(&mut bytes).as_bytes());
+            _ if is_unsafe(character) => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    // Writing to memory does not fail.
+                    let _ = write!(self.text, "\\u{unit:04x}");
                 }
                 return;
+            }
+            _ => {
+                let mut bytes = [0; 4];
+                let plain = character.encode_utf8(&mut bytes);
+                return self.text.extend_from_slice(plain.as_bytes());
             }
         };
         self.text.extend_from_slice(&[b'\\', short]);
     }
 
     fn time(&mut self, time: Time) -> fmt::Result {
-        let Some(digits) = time.digits() else {
+        let second = time.0.timestamp();
+        let known = self.second.filter(|(known, _)| *known == second);
+        self.second = known.or_else(|| Some((second, time.second()?)));
+        let Some((_, digits)) = &self.second else {
             return time.serialize(self);
         };
         self.text.push(b'"');
-        self.text.extend_from_slice(&digits);
+        self.text.extend_from_slice(digits);
+        self.text.extend_from_slice(&time.fraction());
         self.text.push(b'"');
         Ok(())
     }
@@ -434,8 +481,9 @@ struct Parts<'j, 'a> {
 /// What of an object is not written as any value.
 enum Of<'a> {
     Machine(&'a MachineReport<'a>),
-    Window([Members<'a>; 2]),
+    Window(WindowParts<'a>),
     Event,
+    Diagnosis,
     Other,
 }
 
@@ -445,7 +493,7 @@ impl Parts<'_, '_> {
         self.empty = false;
     }
 
-    /// A value that is another in each event.
+    /// A value that others of the kind do not share.
     fn varying<T: ?Sized + Serialize>(&mut self, value: &T) -> fmt::Result {
         let start = self.json.text.len();
         value.serialize(&mut *self.json)?;
@@ -507,9 +555,13 @@ impl ser::SerializeStruct for Parts<'_, '_> {
         text.extend_from_slice(b"\": ");
         match (&self.of, key) {
             (Of::Machine(machine), "windows") => self.json.windows(&machine.windows),
-            (Of::Window([events, _]), "events") => self.json.members(*events),
-            (Of::Window([_, related]), "related") => self.json.members(*related),
-            (Of::Event, "time" | "record_id") => self.varying(value),
+            (Of::Window(window), "events") => self.json.members(window.events),
+            (Of::Window(window), "related") => self.json.members(window.related),
+            (Of::Window(window), "diagnosis") => match &window.diagnosis {
+                Some(diagnosis) => self.json.diagnosis(diagnosis),
+                None => value.serialize(&mut *self.json),
+            },
+            (Of::Event, "time" | "record_id") | (Of::Diagnosis, "summary") => self.varying(value),
             _ => value.serialize(&mut *self.json),
         }
     }
@@ -518,6 +570,24 @@ impl ser::SerializeStruct for Parts<'_, '_> {
         self.json.end(self.empty, b'}');
         Ok(())
     }
+}
+
+/// Defines methods for numbers that are written as larger ones are.
+macro_rules! numbers {
+    ($($method:ident($of:ty))*) => {
+        $(fn $method(self, value: $of) -> fmt::Result {
+            self.serialize_u64(value.into())
+        })*
+    };
+}
+
+/// Defines methods for values that the wire format has none of.
+macro_rules! none {
+    ($($method:ident($of:ty))*) => {
+        $(fn $method(self, _: $of) -> fmt::Result {
+            Err(fmt::Error)
+        })*
+    };
 }
 
 /// Shapes that the wire format has no value of.
@@ -540,17 +610,7 @@ impl<'j, 'a> Serializer for &'j mut Json<'a> {
         Ok(())
     }
 
-    fn serialize_u8(self, value: u8) -> fmt::Result {
-        self.serialize_u64(value.into())
-    }
-
-    fn serialize_u16(self, value: u16) -> fmt::Result {
-        self.serialize_u64(value.into())
-    }
-
-    fn serialize_u32(self, value: u32) -> fmt::Result {
-        self.serialize_u64(value.into())
-    }
+    numbers! { serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) }
 
     fn serialize_u64(self, value: u64) -> fmt::Result {
         self.number(value);
@@ -600,41 +660,18 @@ impl<'j, 'a> Serializer for &'j mut Json<'a> {
             "MachineReport" => self.machines.next().map(Of::Machine),
             "WindowReport" => self.window.take().map(Of::Window),
             "EventReport" => Some(Of::Event),
+            "DiagnosisReport" => Some(Of::Diagnosis),
             _ => None,
         };
+        if let Some(Of::Event | Of::Diagnosis) = of {
+            self.varying.clear();
+        }
         Ok(self.parts(b'{', of.unwrap_or(Of::Other)))
     }
 
-    fn serialize_i8(self, _: i8) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn serialize_i16(self, _: i16) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn serialize_i32(self, _: i32) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn serialize_i64(self, _: i64) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn serialize_f32(self, _: f32) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn serialize_f64(self, _: f64) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn serialize_char(self, _: char) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn serialize_bytes(self, _: &[u8]) -> fmt::Result {
-        Err(fmt::Error)
+    none! {
+        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
+        serialize_f32(f32) serialize_f64(f64) serialize_char(char) serialize_bytes(&[u8])
     }
 
     fn serialize_unit(self) -> fmt::Result {
