@@ -64,16 +64,15 @@ fn event_id(failure: Option<&Event>) -> String {
 pub(crate) struct Signatures {
     /// Each once: most windows of a machine fail alike.
     signatures: Vec<String>,
-    of: HashMap<Id, usize>,
+    /// By window or run: its signature, and when it ended.
+    of: HashMap<Id, (usize, Time)>,
     open: HashSet<Id>,
 }
 
 impl Signatures {
     pub(crate) fn of(machine: &MachineReport<'_>) -> Signatures {
         let (mut signatures, mut known) = (Vec::new(), HashMap::new());
-        let mut of = HashMap::new();
-        // Which window ended last decides; of several at once the one that began last.
-        let mut ended: HashMap<Id, (Time, Id)> = HashMap::new();
+        let mut of: HashMap<Id, (usize, Time)> = HashMap::new();
         for window in machine.windows.failures() {
             let event = window.first_failure.map(|event| event.event_id);
             let told = (window.prt, window.operation, window.decisive, event);
@@ -81,14 +80,15 @@ impl Signatures {
                 signatures.push(of_window(&window));
                 signatures.len() - 1
             });
-            of.insert(window.id, signature);
-            ended.insert(window.id, (window.end, window.id));
+            of.insert(window.id, (signature, window.end));
         }
+        // Which window ended last decides; of several at once the one that began last.
+        let ended = |id: &Id| of.get(id).map(|(_, end)| (*end, *id));
         let strands = machine.users.iter();
         let mut open: HashSet<Id> = strands
             .filter(|user| user.state == StateName::Failing)
-            .filter_map(|user| user.windows.iter().filter_map(|id| ended.get(id)).max())
-            .map(|(_, id)| *id)
+            .filter_map(|user| user.windows.iter().filter_map(ended).max())
+            .map(|(_, id)| id)
             .collect();
         let runs = || {
             let runs = machine.registrations.iter();
@@ -98,21 +98,25 @@ impl Signatures {
             StateName::Failing => runs().next_back().map(|run| run.id),
             _ => None,
         };
+        let mut of_runs = HashMap::new();
         for run in runs() {
             let still_fails = open_run == Some(run.id);
             let tied = run.windows.iter().filter(|link| ties(link));
             let window = tied
-                .filter_map(|link| ended.get(&link.id))
-                .max_by_key(|(end, id)| (open.contains(id), end, id))
-                .map(|(_, id)| *id)
+                .filter_map(|link| ended(&link.id))
+                .max_by_key(|(end, id)| (open.contains(id), *end, *id))
+                .map(|(_, id)| id)
                 .filter(|window| open.contains(window) || !still_fails);
-            let signature = window.and_then(|window| of.get(&window).copied());
-            let signature = signature.unwrap_or_else(|| {
-                signatures.push(of_run(run));
-                signatures.len() - 1
-            });
-            of.insert(run.id, signature);
+            let signature = match window.and_then(|window| of.get(&window)) {
+                Some((signature, _)) => *signature,
+                None => {
+                    signatures.push(of_run(run));
+                    signatures.len() - 1
+                }
+            };
+            of_runs.insert(run.id, (signature, run.end));
         }
+        of.extend(of_runs);
         open.extend(open_run);
         Signatures {
             signatures,
@@ -123,7 +127,7 @@ impl Signatures {
 
     /// The signature of the group that a failed window or run belongs to.
     pub(crate) fn group(&self, id: Id) -> Option<&str> {
-        self.signatures.get(*self.of.get(&id)?).map(String::as_str)
+        self.signatures.get(self.of.get(&id)?.0).map(String::as_str)
     }
 
     /// Whether it is the newest failure of a strand that still fails.
