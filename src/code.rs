@@ -187,13 +187,17 @@ impl Code {
 
     /// The constant's name, where a source publishes one.
     pub fn symbol(self) -> Option<&'static str> {
-        self.rows().find_map(|row| row.symbol)
+        self.table_rows().find_map(knowledge::row_symbol)
     }
 
     /// Its rows in the code table, by its number or by the number inside it, the most telling first.
     pub(crate) fn rows(self) -> impl Iterator<Item = CodeInfo> {
+        self.table_rows().filter_map(CodeInfo::from_row)
+    }
+
+    fn table_rows(self) -> impl Iterator<Item = &'static str> {
         let code = self.canonical();
-        let (hex, low) = (code.to_string(), (code.0 & 0xffff).to_string());
+        let hex = code.spelled();
         let inner = match code.0 >> 16 {
             0xcaa3 => Some("http"),
             0xcaa8 => Some("winhttp"),
@@ -209,8 +213,20 @@ impl Code {
             .copied()
             .chain(inner)
             .filter_map(move |space| {
-                knowledge::code_info(space, &hex).or_else(|| knowledge::code_info(space, &low))
+                let hex = str::from_utf8(&hex).unwrap_or_default();
+                let low = || (code.0 & 0xffff).to_string();
+                knowledge::code_row(space, hex).or_else(|| knowledge::code_row(space, &low()))
             })
+    }
+
+    /// `0x` and 8 lower-case digits.
+    pub(crate) fn spelled(self) -> [u8; 10] {
+        let digit = |shift: u32| {
+            let digit = char::from_digit(self.0 >> shift & 0xf, 16);
+            digit.map_or(b'0', |digit| digit as u8)
+        };
+        let [a, b, c, d, e, f, g, h] = [28, 24, 20, 16, 12, 8, 4, 0].map(digit);
+        [b'0', b'x', a, b, c, d, e, f, g, h]
     }
 }
 
@@ -257,7 +273,7 @@ impl Family {
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0x{:08x}", self.0)
+        f.write_str(str::from_utf8(&self.spelled()).unwrap_or_default())
     }
 }
 

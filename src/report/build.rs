@@ -13,7 +13,7 @@ use crate::scan::Scan;
 use crate::state::{self, User};
 use crate::token::TokenRequest;
 use crate::triage;
-use crate::window::{self, Edge, Member, Outcome, SHARE, Via, Window};
+use crate::window::{self, Edge, Member, Outcome, Via, Window};
 
 impl<'a> Report<'a> {
     /// The report on a scan and the [`analyze`](crate::analysis::analyze)d events of its machines, in the
@@ -73,10 +73,6 @@ impl Totals {
 
     /// Counts a machine with so many events.
     pub(super) fn add(&mut self, machine: &MachineReport<'_>, events: u64) {
-        let failed = machine
-            .windows
-            .iter()
-            .filter(|window| window.outcome == OutcomeName::Failed);
         let runs_failed = machine
             .registrations
             .iter()
@@ -84,7 +80,7 @@ impl Totals {
         self.machines += 1;
         self.events += events;
         self.windows += machine.windows.len() as u64;
-        self.windows_failed += failed.count() as u64;
+        self.windows_failed += machine.windows.count(OutcomeName::Failed) as u64;
         self.registrations += machine.registrations.len() as u64;
         self.registrations_failed += runs_failed.count() as u64;
         self.problems += machine.problems.len() as u64;
@@ -118,7 +114,6 @@ pub(super) fn machine_report<'a>(
     analysis: &'a Analysis,
     all_events: bool,
 ) -> MachineReport<'a> {
-    let windows = analysis.windows.par_iter().with_min_len(SHARE).enumerate();
     let ids = |role| state::ids(&machine.events, role).collect();
     let ids = Ids {
         device: ids(Role::DeviceId),
@@ -142,9 +137,6 @@ pub(super) fn machine_report<'a>(
                 chunks_damaged: log.chunks_damaged,
                 dirty: log.dirty,
             })
-            .collect(),
-        windows: windows
-            .map(|(number, window)| window_report(machine, analysis, &ids, number, window))
             .collect(),
         registrations: analysis
             .runs
@@ -175,11 +167,19 @@ pub(super) fn machine_report<'a>(
         problems: machine.problems.iter().map(problem).collect(),
         is_part: false,
         downstream: downstream(machine, analysis, &ids),
+        windows: Windows {
+            machine,
+            analysis,
+            ids,
+            numbers: (0..analysis.windows.len()).collect(),
+            runs: None,
+        },
     }
 }
 
 /// The IDs that a machine's events name, by the events' indices.
-struct Ids {
+#[derive(Debug)]
+pub(super) struct Ids {
     device: Vec<(usize, Uuid)>,
     tenant: Vec<(usize, Uuid)>,
 }
@@ -215,13 +215,14 @@ fn downstream<'a>(
     })
 }
 
-fn window_report<'a>(
-    machine: &'a Machine,
-    analysis: &'a Analysis,
-    ids: &Ids,
-    number: usize,
-    window: &'a Window,
-) -> WindowReport<'a> {
+pub(super) fn window_report<'a>(windows: &Windows<'a>, number: usize) -> Option<WindowReport<'a>> {
+    let Windows {
+        machine,
+        analysis,
+        ref ids,
+        ..
+    } = *windows;
+    let window = analysis.windows.get(number)?;
     let event = |index: usize| machine.events.get(index);
     let id = |index: usize| event_id(machine, index);
     let members = |members: &'a [Member]| Members {
@@ -231,8 +232,8 @@ fn window_report<'a>(
     };
     let evidence = &window.evidence;
     let time = |index: usize| Time(window::time(&machine.events, index));
-    WindowReport {
-        id: window_id(number),
+    Some(WindowReport {
+        id: Id::Window(number),
         operation: window.operation.into(),
         prt: window.prt.into(),
         start: EdgeReport {
@@ -297,17 +298,44 @@ fn window_report<'a>(
             }
         }),
         decisive: window.decisive.as_ref().map(decisive_report),
-        diagnosis: analysis
-            .diagnoses
-            .get(number)
-            .and_then(|of| of.as_ref())
-            .map(diagnosis_report),
+        diagnosis: window_diagnosis(analysis, number),
         events: members(&window.members),
         related: members(&window.related),
-        registrations: links(analysis.links_of_windows.get(number), |link| {
-            run_id(link.run)
-        }),
+        registrations: window_links(windows, number),
+    })
+}
+
+pub(super) fn failed_window<'a>(windows: &Windows<'a>, number: usize) -> Option<FailedWindow<'a>> {
+    let (machine, analysis) = (windows.machine, windows.analysis);
+    let window = analysis.windows.get(number)?;
+    let failure = window.first_failure;
+    Some(FailedWindow {
+        id: Id::Window(number),
+        operation: window.operation.into(),
+        prt: window.prt.into(),
+        end: Time(window::time(&machine.events, window.end_event)),
+        first_failure: failure.and_then(|index| machine.events.get(index)),
+        decisive: window
+            .decisive
+            .as_ref()
+            .map(|decisive| decisive.code.as_str()),
+        diagnosis: window_diagnosis(analysis, number),
+        registrations: window_links(windows, number),
+    })
+}
+
+fn window_diagnosis(analysis: &Analysis, number: usize) -> Option<DiagnosisReport<'_>> {
+    Some(diagnosis_report(analysis.diagnoses.get(number)?.as_ref()?))
+}
+
+fn window_links(windows: &Windows<'_>, number: usize) -> Vec<LinkReport> {
+    let mut links = links(windows.analysis.links_of_windows.get(number), |link| {
+        Id::Run(link.run)
+    });
+    if let Some(runs) = &windows.runs {
+        links.retain(|link| runs.contains(&link.id));
     }
+    links
 }
 
 /// The process or thread of the boundaries, or of all events of an inferred window if they agree.
@@ -344,7 +372,7 @@ pub(super) fn event_report<'a>(
         via: via.map(ViaName::from),
         name: event.info().map(|info| info.name),
         data: event.data(),
-        info: event.info(),
+        event,
         place: index,
     })
 }
@@ -373,21 +401,11 @@ pub(super) fn problem(problem: &Problem) -> ProblemReport<'_> {
     }
 }
 
-/// The name of a window within its machine.
-fn window_id(number: usize) -> String {
-    format!("w{}", number + 1)
-}
-
-/// The name of a run within its machine.
-fn run_id(number: usize) -> String {
-    format!("r{}", number + 1)
-}
-
 fn event_id(machine: &Machine, index: usize) -> u32 {
     machine.events.get(index).map_or(0, |event| event.event_id)
 }
 
-fn links(links: Option<&Vec<Link>>, other: impl Fn(&Link) -> String) -> Vec<LinkReport> {
+fn links(links: Option<&Vec<Link>>, other: impl Fn(&Link) -> Id) -> Vec<LinkReport> {
     let links = links.into_iter().flatten();
     links
         .map(|link| LinkReport {
@@ -413,7 +431,7 @@ fn user_report<'a>(analysis: &'a Analysis, user: &'a User) -> UserReport<'a> {
         windows: user
             .windows
             .iter()
-            .map(|number| window_id(*number))
+            .map(|number| Id::Window(*number))
             .collect(),
         token_requests: user
             .token_requests
@@ -440,7 +458,7 @@ fn run_report<'a>(
     let sub_error = last.and_then(|last| last.sub_error.as_ref());
     let server = last.and_then(|last| last.server.as_ref());
     Some(RunReport {
-        id: run_id(number),
+        id: Id::Run(number),
         kind: run.kind.into(),
         start: Time(event(run.members.first()?.event)?.time),
         end: Time(event(end_event)?.time),
@@ -489,7 +507,7 @@ fn run_report<'a>(
             .filter_map(|member| event_report(machine, analysis, member.event, Some(member.via)))
             .collect(),
         windows: links(analysis.links_of_runs.get(number), |link| {
-            window_id(link.window)
+            Id::Window(link.window)
         }),
     })
 }
@@ -582,8 +600,8 @@ fn machine_diagnosis(analysis: &Analysis) -> MachineDiagnosis<'_> {
         state: analysis.state.into(),
         registration: analysis.registration.into(),
         of: subject.and_then(|subject| match subject {
-            Subject::Window(number) => Some(window_id(number)),
-            Subject::Run(number) => Some(run_id(number)),
+            Subject::Window(number) => Some(Id::Window(number)),
+            Subject::Run(number) => Some(Id::Run(number)),
             Subject::TokenRequest { .. } => None,
         }),
         rule: means.map(|means| means.rule),
