@@ -73,51 +73,84 @@ pub(crate) fn is_get_token_call(event: &Event) -> bool {
     event.is(id::API_ERROR) && event.value(Role::Api) == Some(GET_TOKEN_CALL)
 }
 
+/// Why an event that looks like a failure is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Housekeeping {
+    /// The event before it on its thread says the same.
+    Repeats,
+    /// The token broker tells how it gets on.
+    Progress,
+    /// The plug-in says that the device is not joined.
+    NotJoined,
+    /// The plug-in starts on a machine that is not joined.
+    NotJoinedStart,
+    /// A call that is no token request.
+    OtherCall,
+    /// A caller asks on a machine that is not joined.
+    NotJoinedCall,
+}
+
+impl Housekeeping {
+    /// The reason in words.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Housekeeping::Repeats => "repeats the event before it",
+            Housekeeping::Progress => "a progress code of the token broker",
+            Housekeeping::NotJoined => "the plug-in says that the device is not joined",
+            Housekeeping::NotJoinedStart => {
+                "logged at start-up on every machine that is not joined"
+            }
+            Housekeeping::OtherCall => "a call outside any token request",
+            Housekeeping::NotJoinedCall => "logged for callers on every machine that is not joined",
+        }
+    }
+}
+
 /// Why an event that reports a failure is none, if so. `before` is the event before it on its
 /// thread.
-pub(crate) fn housekeeping(
+pub(crate) fn housekeeping<'e>(
     event: &Event,
-    before: Option<&Event>,
+    before: impl FnOnce() -> Option<&'e Event>,
     in_window: bool,
-) -> Option<&'static str> {
+) -> Option<Housekeeping> {
     if repeats(event, before) {
-        return Some("repeats the event before it");
+        return Some(Housekeeping::Repeats);
     }
     if event.is(id::WAM_WARNING) && !event.code(Role::WamCode).is_some_and(is_broker_error) {
-        return Some("a progress code of the token broker");
+        return Some(Housekeeping::Progress);
     }
     if in_window || event.provider != Provider::Aad {
         return None;
     }
     match event.event_id {
-        id::NOT_JOINED => Some("the plug-in says that the device is not joined"),
+        id::NOT_JOINED => Some(Housekeeping::NotJoined),
         id::INITIALIZE_STOP
             if event
                 .code(Role::Status)
                 .is_some_and(|code| NOT_JOINED_START.contains(&code.canonical())) =>
         {
-            Some("logged at start-up on every machine that is not joined")
+            Some(Housekeeping::NotJoinedStart)
         }
         id::API_ERROR | id::API_ERROR_ANALYTIC
             if event.value(Role::Api) != Some(GET_TOKEN_CALL) =>
         {
-            Some("a call outside any token request")
+            Some(Housekeeping::OtherCall)
         }
         id::GENERIC_CALL_STOP
             if event.code(Role::Status).map(Code::canonical) == Some(NOT_JOINED_CALL) =>
         {
-            Some("logged for callers on every machine that is not joined")
+            Some(Housekeeping::NotJoinedCall)
         }
         _ => None,
     }
 }
 
 /// Whether a 1104 only says again what the event before it on its thread said.
-pub(crate) fn repeats(event: &Event, before: Option<&Event>) -> bool {
-    let Some(before) = before else { return false };
+pub(crate) fn repeats<'e>(event: &Event, before: impl FnOnce() -> Option<&'e Event>) -> bool {
     if !(event.is(id::API_ERROR) || event.is(id::API_ERROR_ANALYTIC)) {
         return false;
     }
+    let Some(before) = before() else { return false };
     let code = event.code(Role::Status).map(Code::canonical);
     code.is_some()
         && code == before.code(Role::Status).map(Code::canonical)

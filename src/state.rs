@@ -3,14 +3,13 @@
 //! Only a later success of the same strand and user makes up for a failure. The administrator who
 //! collected the logs has a token of their own, which says nothing of the user's.
 
-use crate::event::{Event, guid, is_user};
-use crate::knowledge::Role;
+use crate::event::{Event, is_user};
 use crate::registration::{Run, RunOutcome};
+use crate::survey::Place;
 use crate::token::TokenRequest;
 use crate::window::{Outcome, Prt, Window};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, HashMap};
-use uuid::Uuid;
 
 /// How a strand stands, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,8 +74,8 @@ impl User {
     }
 }
 
-/// The users by name, the unknown one last.
-pub fn users(events: &[Event], windows: &[Window]) -> Vec<User> {
+/// The users by name, the unknown one last. `broker` are the places of the token broker's events.
+pub(crate) fn users(events: &[Event], broker: &[Place], windows: &[Window]) -> Vec<User> {
     let upn = |window: &Window| {
         window
             .evidence
@@ -110,7 +109,11 @@ pub fn users(events: &[Event], windows: &[Window]) -> Vec<User> {
         user.windows.push(number);
     }
     let mut places: HashMap<(String, [Option<String>; 5]), usize> = HashMap::new();
-    for (index, event) in events.iter().enumerate() {
+    for place in broker {
+        let index = *place as usize;
+        let Some(event) = events.get(index) else {
+            continue;
+        };
         let Some(request) = TokenRequest::read(index, event) else {
             continue;
         };
@@ -160,13 +163,4 @@ pub fn registration(runs: &[Run]) -> State {
             RunOutcome::Failed => state.then(false),
             RunOutcome::NotPossible | RunOutcome::Silent => state,
         })
-}
-
-/// What the events name as the ID of the device ([`Role::DeviceId`]) or of its tenant
-/// ([`Role::TenantId`]), each with the event's index, in order.
-pub(crate) fn ids(events: &[Event], role: Role) -> impl Iterator<Item = (usize, Uuid)> {
-    let named = events.iter().map(move |event| event.values(role));
-    named
-        .enumerate()
-        .filter_map(|(index, mut values)| Some((index, values.find_map(guid)?)))
 }

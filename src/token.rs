@@ -4,7 +4,7 @@
 //! and GUIDs are taken wherever they stand, names where the usual labels stand before them.
 
 use crate::code::{self, Code};
-use crate::event::{Event, Level, Provider, guid, id};
+use crate::event::{Event, Level, guid, id};
 use crate::knowledge::Role;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -35,12 +35,8 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// Reads an event of the broker that reports an error; nothing of any other event. `index` is
-    /// the event's.
+    /// Reads an event of the broker; nothing of one that reports no error. `index` is the event's.
     pub(crate) fn read(index: usize, event: &Event) -> Option<TokenRequest> {
-        if event.provider != Provider::Aad || event.is_plugin() {
-            return None;
-        }
         let reports = matches!(
             event.event_id,
             id::WAM_WARNING
