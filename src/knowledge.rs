@@ -260,8 +260,15 @@ pub fn codes() -> impl Iterator<Item = CodeInfo> {
 
 /// What is known of a code in a space, such as `("winhttp", "12007")`.
 pub fn code_info(space: &str, code: &str) -> Option<CodeInfo> {
-    // The table's rows by their first two columns, in which it is sorted.
-    static ROWS: LazyLock<Vec<(&str, &str, &str)>> = LazyLock::new(|| {
+    CodeInfo::from_row(row(space, code)?.2)
+}
+
+/// A code's space and spelling, and its whole row.
+type Row = (&'static str, &'static str, &'static str);
+
+fn row(space: &str, code: &str) -> Option<&'static Row> {
+    // The table is sorted by its first two columns.
+    static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
         let rows = CODES.lines().filter(|row| !row.starts_with('#'));
         let keyed = rows.filter_map(|row| {
             let mut columns = row.splitn(3, '\t');
@@ -269,15 +276,20 @@ pub fn code_info(space: &str, code: &str) -> Option<CodeInfo> {
         });
         keyed.collect()
     });
-    let rows: &'static [_] = &ROWS;
+    let rows: &'static [Row] = &ROWS;
     let found = rows.binary_search_by(|(of, known, _)| (*of, *known).cmp(&(space, code)));
-    let (_, _, row) = rows.get(found.ok()?)?;
-    CodeInfo::from_row(row)
+    rows.get(found.ok()?)
+}
+
+/// The symbol in the row of a code, if there is the row: what else stands in it is not read.
+pub(crate) fn symbol_column(space: &str, code: &str) -> Option<Option<&'static str>> {
+    let (_, _, row) = row(space, code)?;
+    Some(row.split('\t').nth(2).filter(|text| *text != "-"))
 }
 
 /// The published symbol of a code in a space.
 pub(crate) fn symbol(space: &str, code: &str) -> Option<&'static str> {
-    code_info(space, code)?.symbol
+    symbol_column(space, code)?
 }
 
 #[cfg(test)]

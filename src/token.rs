@@ -7,6 +7,7 @@ use crate::code::{self, Code};
 use crate::event::{Event, Level, guid, id};
 use crate::knowledge::Role;
 use chrono::{DateTime, Utc};
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// Failed requests for one thing.
@@ -55,7 +56,9 @@ impl TokenRequest {
         let label = |label: &str| texts().find_map(|text| labelled(text, label));
         Some(TokenRequest {
             code,
-            aadsts: texts().find_map(|text| code::server_codes(text).pop()),
+            aadsts: texts()
+                .find_map(|text| code::server_codes(text).pop())
+                .map(Cow::into_owned),
             client: label("client:"),
             resource: label("resource:"),
             authority: label("authority:"),

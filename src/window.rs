@@ -6,7 +6,7 @@
 //! boundary is brought together by correlation ID, activity and thread.
 
 use crate::event::{Event, id};
-use crate::evidence::{self, Decisive, Evidence, Group, Housekeeping};
+use crate::evidence::{self, Decisive, Evidence, Group, Housekeeping, Told};
 use crate::knowledge::Role;
 use crate::machine::Boundary;
 use crate::survey::{IdNumber, Place, Survey, ThreadKey};
@@ -741,7 +741,10 @@ fn finish(events: &[Event], survey: &Survey, drafts: Vec<Draft>, claims: &[Claim
     let mut windows: Vec<Window> = drafts
         .into_par_iter()
         .with_min_len(SHARE)
-        .map(|(draft, (members, related))| window(events, &marks, &draft, members, related))
+        .map_init(Vec::new, |told, (draft, (members, related))| {
+            tell(events, &marks, &members, told);
+            window(draft, told, members, related)
+        })
         .collect();
     windows.sort_by_key(|window| window.start_event);
     Windows { windows, marks }
@@ -776,13 +779,21 @@ fn marks(events: &[Event], survey: &Survey, drafts: &[Draft], claims: &[Claim]) 
     marks
 }
 
-fn window(
-    events: &[Event],
-    marks: &[Mark],
-    draft: &Draft,
-    members: Vec<Member>,
-    related: Vec<Member>,
-) -> Window {
+/// Brings together what the questions about a window's events are about, once for all of them.
+fn tell<'e>(events: &'e [Event], marks: &[Mark], members: &[Member], told: &mut Vec<Told<'e>>) {
+    told.clear();
+    told.extend(members.iter().filter_map(|member| {
+        let event = events.get(member.event)?;
+        Some(Told {
+            index: member.event,
+            event,
+            id: event.event_id,
+            failure: marks.get(member.event).is_some_and(|mark| mark.failure),
+        })
+    }));
+}
+
+fn window(draft: Draft, told: &[Told<'_>], members: Vec<Member>, related: Vec<Member>) -> Window {
     let (start, stop) = (
         draft.start.map(|at| at as usize),
         draft.stop.map(|at| at as usize),
@@ -793,33 +804,25 @@ fn window(
         None if inferred => Edge::Inferred,
         None => Edge::Missing,
     };
-    let indices: Vec<usize> = members.iter().map(|member| member.event).collect();
-    let first = indices.first().copied().unwrap_or(draft.from as usize);
-    let last = indices.last().copied().unwrap_or(draft.to as usize);
-    let failing: Vec<usize> = indices
-        .iter()
-        .copied()
-        .filter(|index| marks.get(*index).is_some_and(|mark| mark.failure))
-        .collect();
-    let prt = match inferred && is_enterprise_only(events, &indices) {
+    let first = told
+        .first()
+        .map_or(draft.from as usize, |first| first.index);
+    let last = told.last().map_or(draft.to as usize, |last| last.index);
+    let prt = match inferred && is_enterprise_only(told) {
         true => Prt::Enterprise,
         false => Prt::Entra,
     };
     let group = Group {
-        events,
-        members: &indices,
-        failures: &failing,
-        stop,
+        members: told,
+        stop: told
+            .iter()
+            .rfind(|member| Some(member.index) == stop)
+            .copied(),
         enterprise: prt == Prt::Enterprise,
     };
     let evidence = group.evidence();
     let first_failure = group.first_failure();
     let outcome = outcome(&group, &evidence);
-    let recovered = outcome == Outcome::Succeeded
-        && failing
-            .iter()
-            .filter_map(|index| events.get(*index))
-            .any(|event| !group.is_foreign(event));
     Window {
         operation: draft.operation,
         prt,
@@ -831,7 +834,7 @@ fn window(
         members,
         related,
         outcome,
-        recovered,
+        recovered: outcome == Outcome::Succeeded && group.has_failed(),
         first_failure,
         only_stop_failed: first_failure.is_some() && first_failure == stop,
         decisive: match outcome {
@@ -843,28 +846,28 @@ fn window(
 }
 
 /// Whether the AD FS token is all that these events give a status for.
-fn is_enterprise_only(events: &[Event], members: &[usize]) -> bool {
-    let members = || members.iter().filter_map(|&index| events.get(index));
-    let of_entra = |event: &Event| {
+fn is_enterprise_only(members: &[Told<'_>]) -> bool {
+    let of_entra = |id: u32| {
         matches!(
-            event.event_id,
+            id,
             id::LOGON_FAILURE | id::REALM_FAILURE | id::KEYS_FAILURE | id::REFRESH_FAILURE
                 ..=id::REFRESH_EXPIRED
                     | id::REFRESH_SUBJECT_MISMATCH
                     | id::SESSION_KEY_FAILURE
                     | id::GET_TOKEN_DIAGNOSTIC
                     | id::REFRESH_DIAGNOSTIC
-        ) || id::LOGON_FAILURES.contains(&event.event_id)
+        ) || id::LOGON_FAILURES.contains(&id)
     };
-    members().any(evidence::is_enterprise) && !members().any(of_entra)
+    let mut ids = members.iter().map(|member| member.id);
+    ids.clone().any(evidence::is_enterprise) && !ids.any(of_entra)
 }
 
 fn outcome(group: &Group<'_>, evidence: &Evidence) -> Outcome {
     let decides = |index: usize| {
-        group.events.get(index).is_some_and(|event| {
-            Some(index) == group.stop
+        group.member(index).is_some_and(|member| {
+            group.stop.is_some_and(|stop| stop.index == index)
                 || matches!(
-                    event.event_id,
+                    member.id,
                     id::GET_TOKEN_DIAGNOSTIC..=id::ENTERPRISE_REFRESH_DIAGNOSTIC
                 )
         })
@@ -879,20 +882,15 @@ fn outcome(group: &Group<'_>, evidence: &Evidence) -> Outcome {
             _ => Outcome::Failed,
         };
     }
-    let terminal = |index: &usize| {
-        let Some(event) = group.events.get(*index) else {
-            return false;
-        };
-        match event.event_id {
-            id::API_ERROR => evidence::is_get_token_call(event),
-            id::ENTERPRISE_REFRESH_FAILURE
-            | id::ENTERPRISE_LOGON_FAILURE
-            | id::ENTERPRISE_EXPIRED => group.enterprise,
-            id::LOGON_FAILURE
-            | id::REFRESH_FAILURE..=id::REFRESH_EXPIRED
-            | id::REFRESH_SUBJECT_MISMATCH => true,
-            other => id::LOGON_FAILURES.contains(&other),
+    let terminal = |member: &Told<'_>| match member.id {
+        id::API_ERROR => evidence::is_get_token_call(member.event),
+        id::ENTERPRISE_REFRESH_FAILURE | id::ENTERPRISE_LOGON_FAILURE | id::ENTERPRISE_EXPIRED => {
+            group.enterprise
         }
+        id::LOGON_FAILURE
+        | id::REFRESH_FAILURE..=id::REFRESH_EXPIRED
+        | id::REFRESH_SUBJECT_MISMATCH => true,
+        other => id::LOGON_FAILURES.contains(&other),
     };
     match group.members.iter().any(terminal) {
         true => Outcome::Failed,

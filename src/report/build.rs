@@ -356,7 +356,7 @@ fn failure(event: &Event, is_stop: bool) -> FailureReport<'_> {
         channel: &event.channel,
         record_id: event.record_id,
         time: Time(event.time),
-        code: evidence::telling_code(event),
+        code: evidence::telling_code(event).map(Cow::into_owned),
         is_stop,
         event,
     }
