@@ -191,10 +191,7 @@ fn links(
     }
     let mut links = Vec::new();
     for (number, (window, registered)) in windows.iter().zip(registered).enumerate() {
-        let Some((start, end)) = window_extent(events, window) else {
-            links.push(Vec::new());
-            continue;
-        };
+        let (start, end) = (window.began, window.ended);
         let mut linked: Vec<(usize, Reason)> = Vec::new();
         linked.extend(registered.run.map(|run| (run, Reason::Explains)));
         // Backwards from the last run that begins in time: the nearest ones.
@@ -220,11 +217,6 @@ fn links(
         links.push(linked.into_iter().map(link).collect());
     }
     links
-}
-
-fn window_extent(events: &[Event], window: &Window) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
-    let time = |index: usize| events.get(index).map(|event| event.time);
-    Some((time(window.start_event)?, time(window.end_event)?))
 }
 
 fn run_extent(events: &[Event], run: &Run) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
@@ -337,9 +329,8 @@ fn diagnose(
             let of = windows
                 .get(window)
                 .filter(|window| window.outcome == Outcome::Succeeded);
-            let end = of.and_then(|window| Some(events.get(window.end_event)?.time));
             if let Some(of_user) = successes.get_mut(number) {
-                of_user.extend(end);
+                of_user.extend(of.map(|window| window.ended));
             }
         }
     }
@@ -353,16 +344,15 @@ fn diagnose(
         .copied();
     let window_of_user = windows.par_iter().zip(&user_of).zip(registered);
     let of_window = |((window, user), registered): ((&Window, &Option<usize>), &Registered)| {
-        let extent = window_extent(events, window);
         let of_user = user.and_then(|user| successes.get(user));
-        let (before, soon) = match (extent, of_user) {
-            (Some((start, end)), Some(of_user)) => {
-                let next = of_user.partition_point(|success| *success <= end);
-                let soon = of_user.get(next).is_some_and(|s| *s - end <= ONLINE_SOON);
-                (of_user.first().is_some_and(|first| *first < start), soon)
-            }
-            _ => (false, false),
-        };
+        let (before, soon) = of_user.map_or((false, false), |of_user| {
+            let next = of_user.partition_point(|success| *success <= window.ended);
+            let next = of_user.get(next);
+            (
+                of_user.first().is_some_and(|first| *first < window.began),
+                next.is_some_and(|next| *next - window.ended <= ONLINE_SOON),
+            )
+        });
         diagnosis::of_window(&WindowFacts {
             events,
             window,
@@ -371,8 +361,7 @@ fn diagnose(
             registered: registered.registered,
             // A refresh most often names no user: then anyone's earlier token may be the one.
             renews: before
-                || names_nobody(window)
-                    && extent.is_some_and(|(start, _)| first_success.is_some_and(|s| s < start)),
+                || names_nobody(window) && first_success.is_some_and(|first| first < window.began),
             succeeded_before: before,
             succeeded_soon: soon,
         })

@@ -137,8 +137,8 @@ impl WindowFacts<'_> {
     }
 
     fn since_registered(&self) -> Option<TimeDelta> {
-        let start = self.events.get(self.window.start_event)?.time;
-        self.registered.map(|registered| start - registered)
+        let registered = self.registered?;
+        Some(self.window.began - registered)
     }
 
     fn decided_by(&self, kind: DecisiveKind) -> bool {

@@ -107,6 +107,20 @@ impl Housekeeping {
     }
 }
 
+/// Whether an event that reports a failure may be none.
+pub(crate) fn may_be_housekeeping(event: &Event) -> bool {
+    event.provider == Provider::Aad
+        && matches!(
+            event.event_id,
+            id::API_ERROR
+                | id::API_ERROR_ANALYTIC
+                | id::WAM_WARNING
+                | id::NOT_JOINED
+                | id::INITIALIZE_STOP
+                | id::GENERIC_CALL_STOP
+        )
+}
+
 /// Why an event that reports a failure is none, if so. `before` is the event before it on its
 /// thread.
 pub(crate) fn housekeeping<'e>(

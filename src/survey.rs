@@ -7,6 +7,7 @@ use crate::event::{Event, Provider, guid, id};
 use crate::evidence;
 use crate::knowledge::Role;
 use crate::machine::Boundary;
+use chrono::{DateTime, Utc};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -33,6 +34,8 @@ pub(crate) struct Survey {
     /// The correlation IDs of the plug-in's events.
     pub(crate) ids: Ids,
     pub(crate) lists: Lists,
+    /// The event IDs of the plug-in's events, 0 for those of others.
+    event_ids: Vec<u32>,
 }
 
 /// The plug-in's events on one thread, in order.
@@ -41,9 +44,17 @@ pub(crate) struct Thread {
     pub(crate) key: ThreadKey,
     pub(crate) events: Vec<Place>,
     /// Where operations start and stop.
-    pub(crate) boundaries: Vec<(Place, Boundary)>,
+    pub(crate) edges: Vec<ThreadEdge>,
     /// Where something starts that runs after a token operation.
     pub(crate) afterwards: Vec<Place>,
+}
+
+/// Where an operation starts or stops, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadEdge {
+    pub(crate) place: Place,
+    pub(crate) time: DateTime<Utc>,
+    pub(crate) boundary: Boundary,
 }
 
 /// What an operation's events have in common. Exports may lack process and thread.
@@ -61,8 +72,10 @@ pub(crate) struct Lists {
     pub(crate) broker: Vec<Place>,
     /// Those of device registration.
     pub(crate) registration: Vec<Place>,
-    /// Those that report a failure, housekeeping aside.
+    /// Those that report a failure.
     pub(crate) reporting: Vec<Place>,
+    /// Those of them that may be housekeeping.
+    pub(crate) doubtful: Vec<Place>,
     /// The plug-in names the correlation ID of what it begins.
     pub(crate) announcing: Vec<Place>,
     /// The plug-in says that the device is joined to Entra ID.
@@ -107,6 +120,7 @@ impl Survey {
         let Part {
             mut threads,
             mut lists,
+            event_ids,
             ..
         } = all;
         threads.all.sort_unstable_by_key(|thread| thread.key);
@@ -115,7 +129,13 @@ impl Survey {
             threads: threads.all,
             ids,
             lists,
+            event_ids,
         }
+    }
+
+    /// The event ID of an event, if the plug-in wrote it: so that one need not look at the event.
+    pub(crate) fn event_id(&self, event: usize) -> Option<u32> {
+        self.event_ids.get(event).copied().filter(|id| *id != 0)
     }
 
     /// The event before one of the plug-in's on its thread.
@@ -246,7 +266,7 @@ impl Threads {
             self.all.push(Thread {
                 key,
                 events: Vec::new(),
-                boundaries: Vec::new(),
+                edges: Vec::new(),
                 afterwards: Vec::new(),
             });
         }
@@ -260,13 +280,20 @@ struct Part {
     threads: Threads,
     ids: Vec<(Place, Uuid)>,
     lists: Lists,
+    event_ids: Vec<u32>,
 }
 
 impl Part {
     fn of(first: usize, events: &[Event]) -> Part {
-        let mut part = Part::default();
+        let mut part = Part {
+            event_ids: Vec::with_capacity(events.len()),
+            ..Part::default()
+        };
         for (place, event) in (first..).zip(events) {
             part.add(place, event);
+            let of_plugin = event.is_plugin();
+            part.event_ids
+                .push(if of_plugin { event.event_id } else { 0 });
         }
         part
     }
@@ -276,6 +303,9 @@ impl Part {
         let lists = &mut self.lists;
         if evidence::reports_failure(event) {
             lists.reporting.push(place);
+            if evidence::may_be_housekeeping(event) {
+                lists.doubtful.push(place);
+            }
         }
         for (role, ids) in [
             (Role::DeviceId, &mut lists.device_ids),
@@ -308,10 +338,13 @@ impl Part {
             return;
         };
         thread.events.push(place);
-        let boundary = Boundary::of(event);
         thread
-            .boundaries
-            .extend(boundary.map(|boundary| (place, boundary)));
+            .edges
+            .extend(Boundary::of(event).map(|boundary| ThreadEdge {
+                place,
+                time: event.time,
+                boundary,
+            }));
         match event.event_id {
             id::INITIALIZE_START | id::INITIALIZE_STOP => lists.initialized.push(place),
             id::GET_TOKEN_CORRELATION | id::REFRESH_CORRELATION => lists.announcing.push(place),
@@ -321,11 +354,12 @@ impl Part {
     }
 
     /// Adds what the part after it is, but its IDs.
-    fn append(&mut self, later: Part) {
+    fn append(&mut self, mut later: Part) {
+        self.event_ids.append(&mut later.event_ids);
         for mut thread in later.threads.all {
             if let Some(known) = self.threads.of(thread.key) {
                 known.events.append(&mut thread.events);
-                known.boundaries.append(&mut thread.boundaries);
+                known.edges.append(&mut thread.edges);
                 known.afterwards.append(&mut thread.afterwards);
             }
         }
@@ -333,6 +367,7 @@ impl Part {
         lists.broker.append(&mut later.broker);
         lists.registration.append(&mut later.registration);
         lists.reporting.append(&mut later.reporting);
+        lists.doubtful.append(&mut later.doubtful);
         lists.announcing.append(&mut later.announcing);
         lists.cloud_joined.append(&mut later.cloud_joined);
         lists.not_joined.append(&mut later.not_joined);

@@ -8,8 +8,7 @@
 use crate::event::{Event, id};
 use crate::evidence::{self, Decisive, Evidence, Group, Housekeeping, Told};
 use crate::knowledge::Role;
-use crate::machine::Boundary;
-use crate::survey::{IdNumber, Place, Survey, ThreadKey};
+use crate::survey::{IdNumber, Place, Survey, ThreadEdge, ThreadKey};
 use crate::token::correlation_ids_in;
 use chrono::{DateTime, TimeDelta, Utc};
 use rayon::prelude::*;
@@ -103,10 +102,14 @@ pub struct Window {
     pub start: Edge,
     /// Index of the event it starts with: the boundary, or the first event if that was lost.
     pub start_event: usize,
+    /// When that was.
+    pub began: DateTime<Utc>,
     /// How the end is known.
     pub end: Edge,
     /// Index of the event it ends with: the boundary, or the last event if that was lost.
     pub end_event: usize,
+    /// When that was.
+    pub ended: DateTime<Utc>,
     /// How the events were brought together.
     pub pairing: Via,
     /// The events, in total order.
@@ -217,15 +220,14 @@ fn pair_boundaries(events: &[Event], survey: &Survey, number: usize, drafts: &mu
     let Some(thread) = survey.threads.get(number) else {
         return;
     };
-    let (key, boundaries) = (thread.key, &thread.boundaries);
-    let time = |place: Place| time(events, place as usize);
-    // How many events were written before a moment, or up to it.
+    let (key, edges) = (thread.key, &thread.edges);
+    // How many events come before the first of which this does not hold.
     let until = |holds: &dyn Fn(&Event) -> bool| {
         Place::try_from(events.partition_point(holds)).unwrap_or(Place::MAX)
     };
-    let mut draft = |boundary: Boundary, start, stop, from, to| {
+    let mut draft = |refresh, start, stop, from, to| {
         drafts.push(Draft {
-            operation: match boundary.refresh {
+            operation: match refresh {
                 true => Operation::Refresh,
                 false => Operation::Acquire,
             },
@@ -239,55 +241,49 @@ fn pair_boundaries(events: &[Event], survey: &Survey, number: usize, drafts: &mu
         });
     };
     // Starts that wait for their stop, by operation.
-    let mut waiting: [Vec<Place>; 2] = [Vec::new(), Vec::new()];
-    for (at, &(place, boundary)) in boundaries.iter().enumerate() {
-        let Some(waiting) = waiting.get_mut(usize::from(boundary.refresh)) else {
+    let mut waiting: [Vec<ThreadEdge>; 2] = [Vec::new(), Vec::new()];
+    for (at, edge) in edges.iter().enumerate() {
+        let ThreadEdge { place, time, .. } = *edge;
+        let refresh = edge.boundary.refresh;
+        let Some(waiting) = waiting.get_mut(usize::from(refresh)) else {
             continue;
         };
-        if boundary.start {
-            waiting.push(place);
+        if edge.boundary.start {
+            waiting.push(*edge);
             continue;
         }
-        let pairs = |start: Place| {
-            time(place) - time(start) <= LONGEST
-                && survey.break_after(key, start).is_none_or(|cut| cut > place)
+        let pairs = |start: &mut ThreadEdge| {
+            let cut = survey.break_after(key, start.place);
+            time - start.time <= LONGEST && cut.is_none_or(|cut| cut > place)
         };
-        match waiting.last().copied().filter(|start| pairs(*start)) {
-            Some(start) => {
-                waiting.pop();
-                draft(boundary, Some(start), Some(place), start, place);
-            }
+        match waiting.pop_if(pairs) {
+            Some(start) => draft(refresh, Some(start.place), Some(place), start.place, place),
             None => {
-                let previous = at.checked_sub(1).and_then(|at| boundaries.get(at));
-                let after_boundary = previous.map_or(0, |(at, _)| at + 1);
+                let previous = at.checked_sub(1).and_then(|at| edges.get(at));
+                let after_previous = previous.map_or(0, |edge| edge.place + 1);
                 let after_break = survey.break_before(key, place).map_or(0, |at| at + 1);
-                let earliest = time(place) - LONGEST;
-                let in_reach = until(&|event| event.time < earliest);
-                let from = after_boundary.max(after_break).max(in_reach);
-                draft(boundary, None, Some(place), from, place);
+                let in_reach = until(&|event| event.time < time - LONGEST);
+                let from = after_previous.max(after_break).max(in_reach);
+                draft(refresh, None, Some(place), from, place);
             }
         }
     }
     for (refresh, starts) in [false, true].into_iter().zip(waiting) {
         for start in starts {
-            let boundary = Boundary {
-                refresh,
-                start: true,
-            };
-            let at = boundaries.partition_point(|(place, _)| *place <= start);
-            let mut next = boundaries.get(at..).into_iter().flatten();
-            let next = next.find(|(_, next)| next.refresh == refresh);
-            let before_next = next.map_or(Place::MAX, |(place, _)| place - 1);
-            let cut = survey.break_after(key, start);
+            let place = start.place;
+            let at = edges.partition_point(|edge| edge.place <= place);
+            let mut next = edges.get(at..).into_iter().flatten();
+            let next = next.find(|next| next.boundary.refresh == refresh);
+            let before_next = next.map_or(Place::MAX, |next| next.place - 1);
+            let cut = survey.break_after(key, place);
             let before_break = cut.map_or(Place::MAX, |at| at - 1);
-            let latest = time(start) + LONGEST;
-            let in_reach = until(&|event| event.time <= latest) - 1;
+            let in_reach = until(&|event| event.time <= start.time + LONGEST) - 1;
             let reach = before_next.min(before_break).min(in_reach);
             // What runs after a token operation shows that it is over.
-            let over = thread.afterwards.partition_point(|place| *place <= start);
+            let over = thread.afterwards.partition_point(|over| *over <= place);
             let over = thread.afterwards.get(over).filter(|over| **over <= reach);
-            let to = over.map_or(reach, |place| place - 1);
-            draft(boundary, Some(start), None, start, to);
+            let to = over.map_or(reach, |over| over - 1);
+            draft(refresh, Some(place), None, place, to);
         }
     }
 }
@@ -351,7 +347,7 @@ fn claim_by_correlation(
             *claim = new;
         }
     }
-    relate_keys(events, survey, &by_id, claims);
+    relate_keys(survey, &by_id, claims);
 }
 
 /// The windows that have a correlation ID, by it and by their end.
@@ -429,8 +425,8 @@ fn find_correlation_ids(drafts: &mut [Draft], survey: &Survey, claims: &[Claim])
 
 /// GetKeys runs right after a window and names its request in between its own boundaries, which
 /// carry nothing themselves.
-fn relate_keys(events: &[Event], survey: &Survey, by_id: &ById, claims: &mut [Claim]) {
-    let event_id = |place: &Place| events.get(*place as usize).map(|event| event.event_id);
+fn relate_keys(survey: &Survey, by_id: &ById, claims: &mut [Claim]) {
+    let event_id = |place: &Place| survey.event_id(*place as usize);
     for thread in &survey.threads {
         let starts = thread.afterwards.iter();
         for start in starts.filter(|place| event_id(place) == Some(id::GET_KEYS_START)) {
@@ -515,17 +511,21 @@ fn infer_windows(events: &[Event], survey: &Survey, drafts: &mut Vec<Draft>, cla
     let mut by_id: HashMap<IdNumber, usize> = HashMap::new();
     let mut by_activity: HashMap<Uuid, usize> = HashMap::new();
     let mut by_thread: HashMap<(Option<u32>, Option<u32>), usize> = HashMap::new();
-    let claimed = (0..).zip(events).zip(claims.iter());
-    let free = claimed.filter(|(_, claim)| **claim == Claim::Free);
-    for ((place, event), _) in free {
+    let free = (0..).zip(claims.iter());
+    let free = free.filter(|(_, claim)| **claim == Claim::Free);
+    for (place, _) in free {
         // What runs after a token operation is none of it.
-        let after = matches!(
-            event.event_id,
-            id::GET_KEYS_START | id::GET_KEYS_STOP | id::POST_LOGON_START | id::POST_LOGON_STOP
-        );
-        if !event.is_plugin() || after {
+        if matches!(
+            survey.event_id(place as usize),
+            None | Some(
+                id::GET_KEYS_START | id::GET_KEYS_STOP | id::POST_LOGON_START | id::POST_LOGON_STOP
+            )
+        ) {
             continue;
         }
+        let Some(event) = events.get(place as usize) else {
+            continue;
+        };
         let id = survey.ids.of(place as usize);
         let thread = (event.process_id, event.thread_id);
         let within = |number: Option<&usize>, groups: &[Loose], gap: TimeDelta| {
@@ -742,8 +742,16 @@ fn finish(events: &[Event], survey: &Survey, drafts: Vec<Draft>, claims: &[Claim
         .into_par_iter()
         .with_min_len(SHARE)
         .map_init(Vec::new, |told, (draft, (members, related))| {
-            tell(events, &marks, &members, told);
-            window(draft, told, members, related)
+            told.clear();
+            told.extend(members.iter().filter_map(|member| {
+                Some(Told {
+                    index: member.event,
+                    event: events.get(member.event)?,
+                    id: survey.event_id(member.event)?,
+                    failure: marks.get(member.event)?.failure,
+                })
+            }));
+            window(events, draft, told, members, related)
         })
         .collect();
     windows.sort_by_key(|window| window.start_event);
@@ -757,7 +765,12 @@ fn marks(events: &[Event], survey: &Survey, drafts: &[Draft], claims: &[Claim]) 
         ..Mark::default()
     });
     let mut marks: Vec<Mark> = placed.collect();
-    for &place in &survey.lists.reporting {
+    for place in &survey.lists.reporting {
+        if let Some(mark) = marks.get_mut(*place as usize) {
+            mark.failure = true;
+        }
+    }
+    for &place in &survey.lists.doubtful {
         let index = place as usize;
         let (Some(event), Some(mark)) = (events.get(index), marks.get_mut(index)) else {
             continue;
@@ -779,21 +792,13 @@ fn marks(events: &[Event], survey: &Survey, drafts: &[Draft], claims: &[Claim]) 
     marks
 }
 
-/// Brings together what the questions about a window's events are about, once for all of them.
-fn tell<'e>(events: &'e [Event], marks: &[Mark], members: &[Member], told: &mut Vec<Told<'e>>) {
-    told.clear();
-    told.extend(members.iter().filter_map(|member| {
-        let event = events.get(member.event)?;
-        Some(Told {
-            index: member.event,
-            event,
-            id: event.event_id,
-            failure: marks.get(member.event).is_some_and(|mark| mark.failure),
-        })
-    }));
-}
-
-fn window(draft: Draft, told: &[Told<'_>], members: Vec<Member>, related: Vec<Member>) -> Window {
+fn window(
+    events: &[Event],
+    draft: Draft,
+    told: &[Told<'_>],
+    members: Vec<Member>,
+    related: Vec<Member>,
+) -> Window {
     let (start, stop) = (
         draft.start.map(|at| at as usize),
         draft.stop.map(|at| at as usize),
@@ -808,6 +813,7 @@ fn window(draft: Draft, told: &[Told<'_>], members: Vec<Member>, related: Vec<Me
         .first()
         .map_or(draft.from as usize, |first| first.index);
     let last = told.last().map_or(draft.to as usize, |last| last.index);
+    let (start_event, end_event) = (start.unwrap_or(first), stop.unwrap_or(last));
     let prt = match inferred && is_enterprise_only(told) {
         true => Prt::Enterprise,
         false => Prt::Entra,
@@ -827,9 +833,11 @@ fn window(draft: Draft, told: &[Told<'_>], members: Vec<Member>, related: Vec<Me
         operation: draft.operation,
         prt,
         start: edge(start),
-        start_event: start.unwrap_or(first),
+        start_event,
+        began: time(events, start_event),
         end: edge(stop),
-        end_event: stop.unwrap_or(last),
+        end_event,
+        ended: time(events, end_event),
         pairing: draft.pairing,
         members,
         related,
