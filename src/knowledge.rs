@@ -100,6 +100,11 @@ impl Role {
             _ => Role::Other,
         }
     }
+
+    /// A bit that no other role has: there are fewer than 32.
+    pub(crate) const fn bit(self) -> u32 {
+        1 << self as u32
+    }
 }
 
 impl EventInfo {
