@@ -324,7 +324,7 @@ pub fn server_codes(text: &str) -> Vec<Cow<'_, str>> {
             }
         }
     }
-    found.sort();
+    found.sort_unstable();
     let mut codes: Vec<Cow<'_, str>> = Vec::with_capacity(found.len());
     for (_, code) in found {
         if !codes.contains(&code) {

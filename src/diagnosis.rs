@@ -29,9 +29,9 @@ pub struct Diagnosis {
     /// Why such a thing happens.
     pub cause: &'static str,
     /// What to do, the least disruptive first.
-    pub next_steps: Vec<&'static str>,
+    pub next_steps: Cow<'static, [&'static str]>,
     /// Where this is from.
-    pub sources: Vec<&'static str>,
+    pub sources: Cow<'static, [&'static str]>,
 }
 
 /// How soon after the registration a device may not be known everywhere yet.
@@ -767,7 +767,7 @@ pub(crate) fn of_run(events: &[Event], run: &Run) -> Option<Diagnosis> {
     let mut found = first(RUN_RULES, |holds| holds(&facts), &subject)?;
     let texts = knowledge::cause(found.rule)?;
     if !texts.registration_steps.is_empty() {
-        found.next_steps = steps(&texts.registration_steps);
+        found.next_steps = texts.registration_steps.as_slice().into();
     }
     if matches!(
         found.rule,
@@ -880,13 +880,9 @@ fn diagnosis(
         stage: &texts.stage,
         summary: subject.fill(&texts.summary),
         cause: &texts.cause,
-        next_steps: steps(&texts.next_steps),
-        sources: texts.sources.iter().map(String::as_str).collect(),
+        next_steps: texts.next_steps.as_slice().into(),
+        sources: texts.sources.as_slice().into(),
     })
-}
-
-fn steps(texts: &'static [String]) -> Vec<&'static str> {
-    texts.iter().map(String::as_str).collect()
 }
 
 /// A code that no rule knows may still be in the table: then its own row says more.
@@ -911,7 +907,7 @@ fn by_code(diagnosis: &mut Diagnosis, code: Option<&str>) {
     }
     let steps: Vec<&'static str> = info.next_steps().collect();
     if !steps.is_empty() {
-        diagnosis.next_steps = steps;
+        diagnosis.next_steps = steps.into();
     }
 }
 

@@ -439,26 +439,26 @@ impl<'a> Group<'a> {
     /// The last answer with a code; one of Entra ID before one of AD FS, which a window of the
     /// Entra token holds when the AD FS token was asked for on the side.
     fn server(&self) -> Option<Found<Server>> {
-        let sources = [
-            id::OAUTH_ERROR,
-            id::KEY_ERROR,
-            id::PROTECTED_KEY_ERROR,
-            id::NGC_NONCE_ERROR,
-        ];
-        let members = || self.members.iter().rev();
-        let of_sources = sources
-            .into_iter()
-            .flat_map(|source| members().filter(move |member| member.id == source));
-        let diagnostics = members().filter(|member| self.is_diagnostic(member.id));
-        let answers = of_sources
-            .chain(diagnostics)
-            .filter_map(|member| Some((member, Answer::of(member.event)?)));
-        // Of those that rank the same the first.
-        let (member, answer) = answers.min_by_key(|(_, answer)| match answer.codes.last() {
-            Some(code) if code.starts_with("MSIS") == self.enterprise => 0,
-            Some(_) => 1,
-            None => 2,
-        })?;
+        let source = |id: u32| match id {
+            id::OAUTH_ERROR => Some(0),
+            id::KEY_ERROR => Some(1),
+            id::PROTECTED_KEY_ERROR => Some(2),
+            id::NGC_NONCE_ERROR => Some(3),
+            _ => self.is_diagnostic(id).then_some(4),
+        };
+        let members = self.members.iter().rev();
+        let answers = members.filter_map(|member| {
+            let source = source(member.id)?;
+            let answer = Answer::of(member.event)?;
+            let named = match answer.codes.last() {
+                Some(code) if code.starts_with("MSIS") == self.enterprise => 0,
+                Some(_) => 1,
+                None => 2,
+            };
+            Some(((named, source), member, answer))
+        });
+        // Of those with one rank the last member.
+        let (_, member, answer) = answers.min_by_key(|(rank, ..)| *rank)?;
         Some(member.found(answer.into_server()))
     }
 

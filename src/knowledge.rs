@@ -5,7 +5,7 @@
 //! name). `knowledge/codes.tsv` names codes.
 
 use crate::event::Provider;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -190,11 +190,19 @@ pub(crate) struct Cause {
     pub(crate) stage: String,
     pub(crate) summary: String,
     pub(crate) cause: String,
-    pub(crate) next_steps: Vec<String>,
+    #[serde(deserialize_with = "kept")]
+    pub(crate) next_steps: Vec<&'static str>,
     /// The steps where it made a registration fail, if they are others.
-    #[serde(default)]
-    pub(crate) registration_steps: Vec<String>,
-    pub(crate) sources: Vec<String>,
+    #[serde(default, deserialize_with = "kept")]
+    pub(crate) registration_steps: Vec<&'static str>,
+    #[serde(deserialize_with = "kept")]
+    pub(crate) sources: Vec<&'static str>,
+}
+
+/// Texts that are read once and stay to the end.
+fn kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'static str>, D::Error> {
+    let texts: Vec<String> = Deserialize::deserialize(deserializer)?;
+    Ok(texts.into_iter().map(|text| &*text.leak()).collect())
 }
 
 /// The texts of a cause.

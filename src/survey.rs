@@ -101,7 +101,7 @@ pub(crate) struct Ids {
 
 impl Survey {
     pub(crate) fn of(events: &[Event]) -> Survey {
-        let parts: Vec<Part> = events
+        let parts: Vec<Part<'_>> = events
             .par_chunks(PART)
             .enumerate()
             .map(|(number, events)| Part::of(number * PART, events))
@@ -276,15 +276,17 @@ impl Threads {
 
 /// What a part of the events is.
 #[derive(Default)]
-struct Part {
+struct Part<'e> {
     threads: Threads,
     ids: Vec<(Place, Uuid)>,
+    /// The last spelling of a correlation ID, and the ID: most often it comes again.
+    last_id: Option<(&'e str, Uuid)>,
     lists: Lists,
     event_ids: Vec<u32>,
 }
 
-impl Part {
-    fn of(first: usize, events: &[Event]) -> Part {
+impl<'e> Part<'e> {
+    fn of(first: usize, events: &'e [Event]) -> Part<'e> {
         let mut part = Part {
             event_ids: Vec::with_capacity(events.len()),
             ..Part::default()
@@ -298,7 +300,7 @@ impl Part {
         part
     }
 
-    fn add(&mut self, index: usize, event: &Event) {
+    fn add(&mut self, index: usize, event: &'e Event) {
         let place = Place::try_from(index).unwrap_or(Place::MAX);
         let lists = &mut self.lists;
         if evidence::reports_failure(event) {
@@ -332,8 +334,11 @@ impl Part {
                 .extend(process.map(|process| (process, place)));
             return;
         }
-        self.ids
-            .extend(event.correlation_id().map(|id| (place, id)));
+        if let Some(spelling) = event.value(Role::CorrelationId) {
+            let last = self.last_id.filter(|(last, _)| *last == spelling);
+            self.last_id = last.or_else(|| Some((spelling, guid(spelling)?)));
+            self.ids.extend(self.last_id.map(|(_, id)| (place, id)));
+        }
         let Some(thread) = self.threads.of(ThreadKey::of(event)) else {
             return;
         };
@@ -354,7 +359,7 @@ impl Part {
     }
 
     /// Adds what the part after it is, but its IDs.
-    fn append(&mut self, mut later: Part) {
+    fn append(&mut self, mut later: Part<'_>) {
         self.event_ids.append(&mut later.event_ids);
         for mut thread in later.threads.all {
             if let Some(known) = self.threads.of(thread.key) {
