@@ -8,7 +8,8 @@ use crate::evidence;
 use crate::knowledge::Role;
 use crate::registration::{self, Run, RunOutcome};
 use crate::state::{self, State, User};
-use crate::window::{self, Outcome, Prt, Window};
+use crate::survey::Survey;
+use crate::window::{self, Mark, Outcome, Prt, Window};
 use chrono::{DateTime, TimeDelta, Utc};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -25,8 +26,6 @@ const LOOKED_AT: usize = 64;
 const DEVICE_REJECTED: &str = "AADSTS50155";
 /// The device is not joined, says the plug-in.
 const DEVICE_NOT_JOINED: Code = Code(0xc004_84b2);
-/// The plug-in says that the device is joined to Entra ID.
-const CLOUD_JOINED: u32 = 1016;
 
 /// Why a run and a window are linked, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,45 +88,46 @@ pub struct Analysis {
     pub state: State,
     /// What the machine's state means, and what says so.
     pub diagnosis: Option<(Diagnosis, Option<Subject>)>,
-    /// Whether each event is a failure.
-    pub failures: Vec<bool>,
-    /// Why an event that looks like a failure is none.
-    pub housekeeping: Vec<Option<&'static str>>,
-    /// Whether each event belongs or relates to a window or run.
-    pub placed: Vec<bool>,
+    /// What each event is.
+    pub marks: Vec<Mark>,
     /// Failing events that belong to no window or run.
     pub other_failures: Vec<usize>,
+    /// The events that name an ID of the device, with the ID, in order.
+    pub device_ids: Vec<(usize, Uuid)>,
+    /// The events that name an ID of its tenant.
+    pub tenant_ids: Vec<(usize, Uuid)>,
+}
+
+impl Analysis {
+    /// What an event is.
+    pub fn mark(&self, event: usize) -> Mark {
+        self.marks.get(event).copied().unwrap_or_default()
+    }
 }
 
 /// Concludes all that can be concluded from a machine's events, which are in total order.
 pub fn analyze(events: &[Event]) -> Analysis {
-    let window::Windows {
-        windows,
-        failures,
-        housekeeping,
-        mut placed,
-    } = window::windows(events);
-    let runs = registration::runs(events, &failures);
+    let survey = Survey::of(events);
+    let window::Windows { windows, mut marks } = window::windows(events, &survey);
+    let runs = registration::runs(events, &survey.lists.registration, &marks);
     for member in runs.iter().flat_map(|run| &run.members) {
-        if let Some(placed) = placed.get_mut(member.event) {
-            *placed = true;
+        if let Some(mark) = marks.get_mut(member.event) {
+            mark.placed = true;
         }
     }
-    let other_failures = failures
-        .iter()
-        .zip(&placed)
-        .enumerate()
-        .filter(|(_, (fails, placed))| **fails && !**placed)
+    let each = marks.iter().enumerate();
+    let other_failures = each
+        .filter(|(_, mark)| mark.failure && !mark.placed)
         .map(|(index, _)| index)
         .collect();
-    let users = state::users(events, &windows);
+    let users = state::users(events, &survey.lists.broker, &windows);
     let registration = state::registration(&runs);
     let worst = users
         .iter()
         .map(|user| user.state)
         .chain([registration])
         .max();
-    let registered = registered(events, &windows, &runs);
+    let registered = registered(events, &survey, &windows, &runs);
     let links_of_windows = links(events, &windows, &runs, &registered);
     let diagnoses = diagnose(events, &windows, &users, &registered);
     let mut links_of_runs: Vec<Vec<Link>> = vec![Vec::new(); runs.len()];
@@ -144,6 +144,7 @@ pub fn analyze(events: &[Event]) -> Analysis {
     Analysis {
         diagnosis: of_machine(&Concluded {
             events,
+            survey: &survey,
             state,
             registration,
             users: &users,
@@ -161,10 +162,10 @@ pub fn analyze(events: &[Event]) -> Analysis {
         users,
         windows,
         runs,
-        failures,
-        housekeeping,
-        placed,
+        marks,
         other_failures,
+        device_ids: survey.lists.device_ids,
+        tenant_ids: survey.lists.tenant_ids,
     }
 }
 
@@ -190,10 +191,7 @@ fn links(
     }
     let mut links = Vec::new();
     for (number, (window, registered)) in windows.iter().zip(registered).enumerate() {
-        let Some((start, end)) = window_extent(events, window) else {
-            links.push(Vec::new());
-            continue;
-        };
+        let (start, end) = (window.began, window.ended);
         let mut linked: Vec<(usize, Reason)> = Vec::new();
         linked.extend(registered.run.map(|run| (run, Reason::Explains)));
         // Backwards from the last run that begins in time: the nearest ones.
@@ -219,11 +217,6 @@ fn links(
         links.push(linked.into_iter().map(link).collect());
     }
     links
-}
-
-fn window_extent(events: &[Event], window: &Window) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
-    let time = |index: usize| events.get(index).map(|event| event.time);
-    Some((time(window.start_event)?, time(window.end_event)?))
 }
 
 fn run_extent(events: &[Event], run: &Run) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
@@ -253,7 +246,12 @@ struct Registered {
 }
 
 /// For each window what the registration evidence before it says.
-fn registered(events: &[Event], windows: &[Window], runs: &[Run]) -> Vec<Registered> {
+fn registered(
+    events: &[Event],
+    survey: &Survey,
+    windows: &[Window],
+    runs: &[Run],
+) -> Vec<Registered> {
     // (place in the total order, what it says)
     let mut evidence: Vec<(usize, Says)> = Vec::new();
     for (number, run) in runs.iter().enumerate() {
@@ -268,14 +266,13 @@ fn registered(events: &[Event], windows: &[Window], runs: &[Run]) -> Vec<Registe
             evidence.push((last.event, says));
         }
     }
-    for (index, event) in events.iter().enumerate() {
-        let left = matches!(
-            event.registration_id(),
-            Some(id::REGISTRATION_CLEARED | id::UNREGISTERED)
-        );
-        if left || event.is(id::NOT_JOINED) {
-            evidence.push((index, Says::NotJoined(None)));
-        }
+    let left = survey
+        .lists
+        .registration
+        .iter()
+        .filter(|place| events.get(**place as usize).is_some_and(leaves));
+    for place in left.chain(&survey.lists.not_joined) {
+        evidence.push((*place as usize, Says::NotJoined(None)));
     }
     evidence.sort_by_key(|(place, _)| *place);
     let mut coming = evidence.into_iter().peekable();
@@ -310,6 +307,11 @@ fn registered(events: &[Event], windows: &[Window], runs: &[Run]) -> Vec<Registe
         .collect()
 }
 
+/// Whether an event of device registration says that the device is registered no more.
+fn leaves(event: &Event) -> bool {
+    matches!(event.event_id, id::REGISTRATION_CLEARED | id::UNREGISTERED)
+}
+
 /// What each window means.
 fn diagnose(
     events: &[Event],
@@ -327,9 +329,8 @@ fn diagnose(
             let of = windows
                 .get(window)
                 .filter(|window| window.outcome == Outcome::Succeeded);
-            let end = of.and_then(|window| Some(events.get(window.end_event)?.time));
             if let Some(of_user) = successes.get_mut(number) {
-                of_user.extend(end);
+                of_user.extend(of.map(|window| window.ended));
             }
         }
     }
@@ -343,16 +344,15 @@ fn diagnose(
         .copied();
     let window_of_user = windows.par_iter().zip(&user_of).zip(registered);
     let of_window = |((window, user), registered): ((&Window, &Option<usize>), &Registered)| {
-        let extent = window_extent(events, window);
         let of_user = user.and_then(|user| successes.get(user));
-        let (before, soon) = match (extent, of_user) {
-            (Some((start, end)), Some(of_user)) => {
-                let next = of_user.partition_point(|success| *success <= end);
-                let soon = of_user.get(next).is_some_and(|s| *s - end <= ONLINE_SOON);
-                (of_user.first().is_some_and(|first| *first < start), soon)
-            }
-            _ => (false, false),
-        };
+        let (before, soon) = of_user.map_or((false, false), |of_user| {
+            let next = of_user.partition_point(|success| *success <= window.ended);
+            let next = of_user.get(next);
+            (
+                of_user.first().is_some_and(|first| *first < window.began),
+                next.is_some_and(|next| *next - window.ended <= ONLINE_SOON),
+            )
+        });
         diagnosis::of_window(&WindowFacts {
             events,
             window,
@@ -361,8 +361,7 @@ fn diagnose(
             registered: registered.registered,
             // A refresh most often names no user: then anyone's earlier token may be the one.
             renews: before
-                || names_nobody(window)
-                    && extent.is_some_and(|(start, _)| first_success.is_some_and(|s| s < start)),
+                || names_nobody(window) && first_success.is_some_and(|first| first < window.began),
             succeeded_before: before,
             succeeded_soon: soon,
         })
@@ -378,6 +377,7 @@ fn names_nobody(window: &Window) -> bool {
 /// What was concluded before the machine's diagnosis.
 struct Concluded<'a> {
     events: &'a [Event],
+    survey: &'a Survey,
     state: State,
     registration: State,
     users: &'a [User],
@@ -417,13 +417,10 @@ impl Concluded<'_> {
     /// Whether the newest word on the device is the plug-in's that it is not joined, and if so what
     /// the word before it was. On a machine that never joined the plug-in says so at every start.
     fn denied(&self) -> Option<Option<bool>> {
-        let denied = self
-            .events
-            .iter()
-            .rposition(|event| event.is(id::NOT_JOINED));
-        match (denied?, self.newest_word()) {
-            (denied, Some((place, _))) if place > denied => None,
-            (_, newest) => Some(newest.map(|(_, joined)| joined)),
+        let denied = *self.survey.lists.not_joined.last()? as usize;
+        match self.newest_word() {
+            Some((place, _)) if place > denied => None,
+            newest => Some(newest.map(|(_, joined)| joined)),
         }
     }
 
@@ -440,41 +437,44 @@ impl Concluded<'_> {
         let windows = self.windows.iter();
         let windows = windows.filter(|window| window.outcome == Outcome::Succeeded);
         let windows = windows.map(|window| (window.end_event, true));
-        let events = self.events.iter().enumerate().filter_map(|(index, event)| {
-            let joined = match event.registration_id() {
-                Some(id::REGISTRATION_CLEARED | id::UNREGISTERED) => false,
-                _ if event.is(CLOUD_JOINED) => true,
-                _ => return None,
-            };
-            Some((index, joined))
-        });
-        runs.chain(windows).chain(events).max()
+        let left = self.registration().filter(|(_, event)| leaves(event));
+        let left = left.map(|(index, _)| (index, false));
+        let joined = self.survey.lists.cloud_joined.last();
+        let joined = joined.map(|place| (*place as usize, true));
+        runs.chain(windows).chain(left).chain(joined).max()
     }
 
     /// Whether the plug-in of a joined device asked for no token while its Analytic log, which
     /// would show it, was on.
     fn never_attempted(&self) -> bool {
-        let mut plugin = self.events.iter().filter(|event| event.is_plugin());
+        let threads = self.survey.threads.iter();
+        let plugin = threads.flat_map(|thread| &thread.events);
+        let mut plugin = plugin.filter_map(|place| self.events.get(*place as usize));
         self.windows.is_empty()
             && self.denied().is_none()
             && self.newest_word().is_some_and(|(_, joined)| joined)
             && plugin.any(|event| event.channel.ends_with("/Analytic"))
+    }
+
+    /// The events of device registration, with their places.
+    fn registration(&self) -> impl DoubleEndedIterator<Item = (usize, &Event)> {
+        let places = self.survey.lists.registration.iter();
+        places.filter_map(|place| Some((*place as usize, self.events.get(*place as usize)?)))
     }
 }
 
 /// What a machine's state means: the newest evidence of its worst strand.
 fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)> {
     let Concluded {
-        events,
         state,
         registration,
         users,
         ..
     } = *concluded;
+    let mut registered = concluded.registration().map(|(_, event)| event);
     let has = |wanted: u32| {
-        events
-            .iter()
-            .any(|event| event.registration_id() == Some(wanted))
+        let mut events = concluded.registration();
+        events.any(|(_, event)| event.event_id == wanted)
     };
     let finding = |cause, because| Some((diagnosis::named(cause, because, None, None)?, None));
     // Whose token is healthy is asked of themselves. An account of which no window tells may be the
@@ -530,7 +530,7 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
             "the plug-in says that the device is not joined (1089), after evidence that it is",
         ),
         State::Healthy | State::NoEvidence
-            if !has_token && events.iter().any(signed_in_without_account) =>
+            if !has_token && registered.any(signed_in_without_account) =>
         {
             if concluded.denied().is_some() {
                 let because = "308 or 360 says that the device is joined, and 1089 that it is not";
@@ -545,11 +545,7 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
         ),
         State::Healthy => None,
         State::NoEvidence => concluded.newest_run(|_| true).or_else(|| {
-            let last = events
-                .iter()
-                .rev()
-                .find(|event| says_not_domain_joined(event));
-            last?;
+            registered.find(|event| says_not_domain_joined(event))?;
             finding("not_domain_joined", "the Workstation service says so (369)")
         }),
     }
@@ -558,9 +554,9 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
 /// 308, or 360 of a joined device without a PRT.
 fn signed_in_without_account(event: &Event) -> bool {
     let flag = |field: &str| event.data().get(field);
-    match event.registration_id() {
-        Some(id::NO_ENTRA_ACCOUNT) => true,
-        Some(id::HELLO_NOT_STARTED) => {
+    match event.event_id {
+        id::NO_ENTRA_ACCOUNT => true,
+        id::HELLO_NOT_STARTED => {
             flag("AADPrt") == Some("No") && flag("DeviceIsJoined") == Some("Yes")
         }
         _ => false,
@@ -568,7 +564,7 @@ fn signed_in_without_account(event: &Event) -> bool {
 }
 
 fn says_not_domain_joined(event: &Event) -> bool {
-    event.registration_id() == Some(id::SERVICE_MESSAGE)
+    event.event_id == id::SERVICE_MESSAGE
         && event
             .value(Role::Message)
             .is_some_and(|words| words.contains("PC is NOT domain joined"))

@@ -6,6 +6,7 @@
 
 use crate::knowledge::{self, CodeInfo};
 use memchr::memmem::Finder;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -187,17 +188,20 @@ impl Code {
 
     /// The constant's name, where a source publishes one.
     pub fn symbol(self) -> Option<&'static str> {
-        self.table_rows().find_map(knowledge::row_symbol)
+        self.look_up(knowledge::symbol_column).flatten().next()
     }
 
     /// Its rows in the code table, by its number or by the number inside it, the most telling first.
     pub(crate) fn rows(self) -> impl Iterator<Item = CodeInfo> {
-        self.table_rows().filter_map(CodeInfo::from_row)
+        self.look_up(knowledge::code_info)
     }
 
-    fn table_rows(self) -> impl Iterator<Item = &'static str> {
+    /// What is found under its spelling in each of its spaces, or under the number inside it.
+    fn look_up<T>(
+        self,
+        found: impl Fn(&'static str, &str) -> Option<T>,
+    ) -> impl Iterator<Item = T> {
         let code = self.canonical();
-        let hex = code.spelled();
         let inner = match code.0 >> 16 {
             0xcaa3 => Some("http"),
             0xcaa8 => Some("winhttp"),
@@ -213,20 +217,21 @@ impl Code {
             .copied()
             .chain(inner)
             .filter_map(move |space| {
-                let hex = str::from_utf8(&hex).unwrap_or_default();
                 let low = || (code.0 & 0xffff).to_string();
-                knowledge::code_row(space, hex).or_else(|| knowledge::code_row(space, &low()))
+                found(space, code.spell(&mut [0; 10])).or_else(|| found(space, &low()))
             })
     }
 
-    /// `0x` and 8 lower-case digits.
-    pub(crate) fn spelled(self) -> [u8; 10] {
-        let digit = |shift: u32| {
-            let digit = char::from_digit(self.0 >> shift & 0xf, 16);
-            digit.map_or(b'0', |digit| digit as u8)
-        };
-        let [a, b, c, d, e, f, g, h] = [28, 24, 20, 16, 12, 8, 4, 0].map(digit);
-        [b'0', b'x', a, b, c, d, e, f, g, h]
+    /// Its spelling, put into a buffer.
+    pub(crate) fn spell(self, buffer: &mut [u8; 10]) -> &str {
+        *buffer = *b"0x00000000";
+        let mut rest = self.0;
+        for place in buffer.iter_mut().skip(2).rev() {
+            let digit = (rest & 0xf) as u8;
+            *place = if digit < 10 { b'0' } else { b'a' - 10 } + digit;
+            rest >>= 4;
+        }
+        std::str::from_utf8(buffer).unwrap_or_default()
     }
 }
 
@@ -273,7 +278,7 @@ impl Family {
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(str::from_utf8(&self.spelled()).unwrap_or_default())
+        f.write_str(self.spell(&mut [0; 10]))
     }
 }
 
@@ -288,18 +293,19 @@ impl fmt::Display for Code {
 /// let text = "AADSTS70002: Error validating credentials. AADSTS50126: Invalid password.";
 /// assert_eq!(server_codes(text), ["AADSTS70002", "AADSTS50126"]);
 /// ```
-pub fn server_codes(text: &str) -> Vec<String> {
+pub fn server_codes(text: &str) -> Vec<Cow<'_, str>> {
     /// Made once: nearly every text is searched for all of them.
     static MARKERS: LazyLock<[Finder<'static>; 4]> =
         LazyLock::new(|| ["AADSTS", "MSIS", "\"error_codes\":", "error?code="].map(Finder::new));
     let [aadsts, msis, error_codes, error_code] = &*MARKERS;
-    let mut found: Vec<(usize, String)> = Vec::new();
-    for (prefix, finder, lengths) in [("AADSTS", aadsts, 5..=7), ("MSIS", msis, 4..=5)] {
+    let mut found: Vec<(usize, Cow<'_, str>)> = Vec::new();
+    for (finder, lengths) in [(aadsts, 5..=7), (msis, 4..=5)] {
         for at in finder.find_iter(text.as_bytes()) {
             let inside_word = text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
-            let digits = leading_digits(&text[at + prefix.len()..]);
+            let end = at + finder.needle().len();
+            let digits = leading_digits(&text[end..]);
             if !inside_word && lengths.contains(&digits.len()) {
-                found.push((at, format!("{prefix}{digits}")));
+                found.push((at, text[at..end + digits.len()].into()));
             }
         }
     }
@@ -313,13 +319,13 @@ pub fn server_codes(text: &str) -> Vec<String> {
                     break;
                 }
                 let position = text.len() - rest.len();
-                found.push((position, format!("AADSTS{digits}")));
+                found.push((position, format!("AADSTS{digits}").into()));
                 rest = rest[digits.len()..].trim_start_matches([' ', ',']);
             }
         }
     }
-    found.sort();
-    let mut codes: Vec<String> = Vec::new();
+    found.sort_unstable();
+    let mut codes: Vec<Cow<'_, str>> = Vec::with_capacity(found.len());
     for (_, code) in found {
         if !codes.contains(&code) {
             codes.push(code);
@@ -328,13 +334,13 @@ pub fn server_codes(text: &str) -> Vec<String> {
     codes
 }
 
+/// The digits that a text begins with; none of a word with other letters in it.
 fn leading_digits(text: &str) -> &str {
-    let word = text
-        .find(|c: char| !c.is_alphanumeric() && c != '_')
-        .map_or(text, |end| &text[..end]);
-    match word.bytes().all(|b| b.is_ascii_digit()) {
-        true => word,
-        false => "",
+    let end = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, rest) = text.split_at(end);
+    match rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
+        true => "",
+        false => digits,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::knowledge::{self, Cause, Class, Role};
 use crate::registration::{Kind, Phase, Run, RunOutcome};
 use crate::window::{Operation, Outcome, Prt, Window};
 use chrono::{DateTime, TimeDelta, Utc};
+use std::borrow::Cow;
 
 /// What something means and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +29,9 @@ pub struct Diagnosis {
     /// Why such a thing happens.
     pub cause: &'static str,
     /// What to do, the least disruptive first.
-    pub next_steps: Vec<&'static str>,
+    pub next_steps: Cow<'static, [&'static str]>,
     /// Where this is from.
-    pub sources: Vec<&'static str>,
+    pub sources: Cow<'static, [&'static str]>,
 }
 
 /// How soon after the registration a device may not be known everywhere yet.
@@ -136,8 +137,8 @@ impl WindowFacts<'_> {
     }
 
     fn since_registered(&self) -> Option<TimeDelta> {
-        let start = self.events.get(self.window.start_event)?.time;
-        self.registered.map(|registered| start - registered)
+        let registered = self.registered?;
+        Some(self.window.began - registered)
     }
 
     fn decided_by(&self, kind: DecisiveKind) -> bool {
@@ -420,11 +421,16 @@ fn says_password_expired(event: &Event) -> bool {
 /// What a window means: nothing to say of one that succeeded at once, or left no failure.
 pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
     let window = facts.window;
+    let decisive = window.decisive.as_ref();
+    let decisive = decisive.map(|decisive| Cow::Borrowed(decisive.code.as_str()));
     // A window that succeeded has no deciding code: the step's own is told.
-    let step = window
-        .first_failure
-        .and_then(|first| evidence::telling_code(facts.events.get(first)?));
-    let step = step.or_else(|| window.evidence.decisive().map(|decisive| decisive.code));
+    let step = || {
+        let first = facts.events.get(window.first_failure?)?;
+        evidence::telling_code(first)
+    };
+    let code = decisive
+        .or_else(step)
+        .or_else(|| Some(window.evidence.decisive()?.code.into()));
     let subject = Subject {
         upn: window.evidence.upn.as_ref().map(|upn| upn.value.as_str()),
         url: window
@@ -434,11 +440,7 @@ pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
             .and_then(|http| http.url.as_ref())
             .map(|url| url.value.as_str())
             .or_else(|| facts.url_before_failure()),
-        code: window
-            .decisive
-            .as_ref()
-            .map(|decisive| decisive.code.as_str())
-            .or(step.as_deref()),
+        code: code.as_deref(),
         time: facts.registered,
     };
     match window.outcome {
@@ -765,7 +767,7 @@ pub(crate) fn of_run(events: &[Event], run: &Run) -> Option<Diagnosis> {
     let mut found = first(RUN_RULES, |holds| holds(&facts), &subject)?;
     let texts = knowledge::cause(found.rule)?;
     if !texts.registration_steps.is_empty() {
-        found.next_steps = steps(&texts.registration_steps);
+        found.next_steps = texts.registration_steps.as_slice().into();
     }
     if matches!(
         found.rule,
@@ -798,18 +800,45 @@ struct Subject<'a> {
 impl Subject<'_> {
     /// The text with what is known in the places of its marks, or words for what is not.
     fn fill(&self, text: &str) -> String {
-        let host = self.url.and_then(|url| {
-            let (_, rest) = url.split_once("://")?;
+        let mut filled = String::with_capacity(2 * text.len());
+        let mut rest = text;
+        while let Some((before, marked)) = rest.split_once('{') {
+            filled.push_str(before);
+            let known = marked
+                .split_once('}')
+                .and_then(|(mark, after)| Some((self.known(mark)?, after)));
+            match known {
+                Some((value, after)) => {
+                    filled.push_str(&value);
+                    rest = after;
+                }
+                None => {
+                    filled.push('{');
+                    rest = marked;
+                }
+            }
+        }
+        filled.push_str(rest);
+        filled
+    }
+
+    /// What stands for a mark, if there is one of that name.
+    fn known(&self, mark: &str) -> Option<Cow<'_, str>> {
+        let host = || {
+            let (_, rest) = self.url?.split_once("://")?;
             rest.split(['/', ':', '?']).next()
-        });
-        let time = self
-            .time
-            .map(|time| time.format("%Y-%m-%d %H:%M:%SZ").to_string());
-        text.replace("{upn}", self.upn.unwrap_or("the user"))
-            .replace("{url}", self.url.unwrap_or("the sign-in service"))
-            .replace("{host}", host.unwrap_or("the endpoint"))
-            .replace("{code}", self.code.unwrap_or("an unnamed code"))
-            .replace("{time}", time.as_deref().unwrap_or("an unknown time"))
+        };
+        let time = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%SZ").to_string();
+        Some(match mark {
+            "upn" => self.upn.unwrap_or("the user").into(),
+            "url" => self.url.unwrap_or("the sign-in service").into(),
+            "host" => host().unwrap_or("the endpoint").into(),
+            "code" => self.code.unwrap_or("an unnamed code").into(),
+            "time" => self
+                .time
+                .map_or("an unknown time".into(), |at| time(at).into()),
+            _ => return None,
+        })
     }
 }
 
@@ -851,13 +880,9 @@ fn diagnosis(
         stage: &texts.stage,
         summary: subject.fill(&texts.summary),
         cause: &texts.cause,
-        next_steps: steps(&texts.next_steps),
-        sources: texts.sources.iter().map(String::as_str).collect(),
+        next_steps: texts.next_steps.as_slice().into(),
+        sources: texts.sources.as_slice().into(),
     })
-}
-
-fn steps(texts: &'static [String]) -> Vec<&'static str> {
-    texts.iter().map(String::as_str).collect()
 }
 
 /// A code that no rule knows may still be in the table: then its own row says more.
@@ -882,7 +907,7 @@ fn by_code(diagnosis: &mut Diagnosis, code: Option<&str>) {
     }
     let steps: Vec<&'static str> = info.next_steps().collect();
     if !steps.is_empty() {
-        diagnosis.next_steps = steps;
+        diagnosis.next_steps = steps.into();
     }
 }
 

@@ -4,6 +4,7 @@
 //! Every one of them may be cut off in the event, so none is read strictly.
 
 use crate::code::{self, Code};
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// What the registration service or the token service answered.
@@ -35,11 +36,14 @@ impl Answer {
         if error_type.is_none() && codes.is_empty() {
             return None;
         }
-        let code = error_type.or_else(|| codes.pop());
+        let code = error_type.or_else(|| codes.pop().map(Cow::into_owned));
         let sub_code = value(&["ErrorSubCode", "subcode"]);
         Some(Answer {
             code,
-            also: sub_code.into_iter().chain(codes).collect(),
+            also: sub_code
+                .into_iter()
+                .chain(codes.into_iter().map(Cow::into_owned))
+                .collect(),
             description: message.or_else(|| present(text).map(str::to_owned)),
             request_id: value(&["requestid", "request_id", "TraceId"]),
         })

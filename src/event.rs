@@ -364,6 +364,8 @@ pub(crate) struct Meaning {
     info: Option<&'static EventInfo>,
     /// Which fields have a role, in the template's order.
     roles: Vec<(Role, usize)>,
+    /// A bit for each role that one of them has: most questions are about a role that none has.
+    held: u32,
 }
 
 impl Meaning {
@@ -457,10 +459,19 @@ impl Meaning {
         let place = |field: &str| names.iter().position(|name| **name == *field);
         let roles = info.into_iter().flat_map(|info| &info.roles);
         let roles = roles.filter_map(|(field, role)| Some((*role, place(field)?)));
-        Meaning {
-            info,
-            roles: roles.collect(),
-        }
+        let roles: Vec<(Role, usize)> = roles.collect();
+        let held = roles.iter().fold(0, |held, (role, _)| held | role.bit());
+        Meaning { info, roles, held }
+    }
+
+    /// The places of the fields that have a role.
+    fn places(&self, role: Role) -> impl Iterator<Item = usize> {
+        let roles = match self.held & role.bit() {
+            0 => &[],
+            _ => self.roles.as_slice(),
+        };
+        let of_role = roles.iter().filter(move |(of, _)| *of == role);
+        of_role.map(|(_, place)| *place)
     }
 }
 
@@ -561,10 +572,9 @@ impl Event {
 
     /// The fields that have the role and are not empty.
     pub(crate) fn values(&self, role: Role) -> impl Iterator<Item = &str> {
-        let places = self.meaning.roles.iter();
+        let places = self.meaning.places(role);
         places
-            .filter(move |(of, _)| *of == role)
-            .filter_map(|(_, place)| self.data().value(*place))
+            .filter_map(|place| self.data().value(place))
             .filter(|value| !value.is_empty())
     }
 

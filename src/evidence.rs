@@ -6,6 +6,7 @@ use crate::event::{Event, Level, Provider, id, is_user};
 use crate::knowledge::Role;
 use crate::token::is_broker_error;
 use chrono::TimeDelta;
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// The status of a device that is not joined, and its kin that the plug-in logs when it starts on
@@ -73,51 +74,98 @@ pub(crate) fn is_get_token_call(event: &Event) -> bool {
     event.is(id::API_ERROR) && event.value(Role::Api) == Some(GET_TOKEN_CALL)
 }
 
+/// Why an event that looks like a failure is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Housekeeping {
+    /// The event before it on its thread says the same.
+    Repeats,
+    /// The token broker tells how it gets on.
+    Progress,
+    /// The plug-in says that the device is not joined.
+    NotJoined,
+    /// The plug-in starts on a machine that is not joined.
+    NotJoinedStart,
+    /// A call that is no token request.
+    OtherCall,
+    /// A caller asks on a machine that is not joined.
+    NotJoinedCall,
+}
+
+impl Housekeeping {
+    /// The reason in words.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Housekeeping::Repeats => "repeats the event before it",
+            Housekeeping::Progress => "a progress code of the token broker",
+            Housekeeping::NotJoined => "the plug-in says that the device is not joined",
+            Housekeeping::NotJoinedStart => {
+                "logged at start-up on every machine that is not joined"
+            }
+            Housekeeping::OtherCall => "a call outside any token request",
+            Housekeeping::NotJoinedCall => "logged for callers on every machine that is not joined",
+        }
+    }
+}
+
+/// Whether an event that reports a failure may be none.
+pub(crate) fn may_be_housekeeping(event: &Event) -> bool {
+    event.provider == Provider::Aad
+        && matches!(
+            event.event_id,
+            id::API_ERROR
+                | id::API_ERROR_ANALYTIC
+                | id::WAM_WARNING
+                | id::NOT_JOINED
+                | id::INITIALIZE_STOP
+                | id::GENERIC_CALL_STOP
+        )
+}
+
 /// Why an event that reports a failure is none, if so. `before` is the event before it on its
 /// thread.
-pub(crate) fn housekeeping(
+pub(crate) fn housekeeping<'e>(
     event: &Event,
-    before: Option<&Event>,
+    before: impl FnOnce() -> Option<&'e Event>,
     in_window: bool,
-) -> Option<&'static str> {
+) -> Option<Housekeeping> {
     if repeats(event, before) {
-        return Some("repeats the event before it");
+        return Some(Housekeeping::Repeats);
     }
     if event.is(id::WAM_WARNING) && !event.code(Role::WamCode).is_some_and(is_broker_error) {
-        return Some("a progress code of the token broker");
+        return Some(Housekeeping::Progress);
     }
     if in_window || event.provider != Provider::Aad {
         return None;
     }
     match event.event_id {
-        id::NOT_JOINED => Some("the plug-in says that the device is not joined"),
+        id::NOT_JOINED => Some(Housekeeping::NotJoined),
         id::INITIALIZE_STOP
             if event
                 .code(Role::Status)
                 .is_some_and(|code| NOT_JOINED_START.contains(&code.canonical())) =>
         {
-            Some("logged at start-up on every machine that is not joined")
+            Some(Housekeeping::NotJoinedStart)
         }
         id::API_ERROR | id::API_ERROR_ANALYTIC
             if event.value(Role::Api) != Some(GET_TOKEN_CALL) =>
         {
-            Some("a call outside any token request")
+            Some(Housekeeping::OtherCall)
         }
         id::GENERIC_CALL_STOP
             if event.code(Role::Status).map(Code::canonical) == Some(NOT_JOINED_CALL) =>
         {
-            Some("logged for callers on every machine that is not joined")
+            Some(Housekeeping::NotJoinedCall)
         }
         _ => None,
     }
 }
 
 /// Whether a 1104 only says again what the event before it on its thread said.
-pub(crate) fn repeats(event: &Event, before: Option<&Event>) -> bool {
-    let Some(before) = before else { return false };
+pub(crate) fn repeats<'e>(event: &Event, before: impl FnOnce() -> Option<&'e Event>) -> bool {
     if !(event.is(id::API_ERROR) || event.is(id::API_ERROR_ANALYTIC)) {
         return false;
     }
+    let Some(before) = before() else { return false };
     let code = event.code(Role::Status).map(Code::canonical);
     code.is_some()
         && code == before.code(Role::Status).map(Code::canonical)
@@ -151,21 +199,48 @@ impl Server {
     pub fn telling_code(&self) -> Option<&str> {
         self.code.as_deref().or(self.oauth_error.as_deref())
     }
+}
 
-    /// What an event holds of a server's answer.
-    fn of(event: &Event) -> Option<Server> {
-        let oauth_error = event.value(Role::OauthError).map(str::to_owned);
-        let description = event.value(Role::ServerText).map(str::to_owned);
+/// What an event holds of a server's answer.
+struct Answer<'a> {
+    /// The codes in the text, in order.
+    codes: Vec<Cow<'a, str>>,
+    oauth_error: Option<&'a str>,
+    description: Option<&'a str>,
+}
+
+impl<'a> Answer<'a> {
+    fn of(event: &'a Event) -> Option<Answer<'a>> {
+        let oauth_error = event.value(Role::OauthError);
+        let description = event.value(Role::ServerText);
         if oauth_error.is_none() && description.is_none() {
             return None;
         }
-        let mut codes = code::server_codes(description.as_deref().unwrap_or(""));
-        Some(Server {
-            code: codes.pop(),
-            also: codes,
+        Some(Answer {
+            codes: code::server_codes(description.unwrap_or("")),
             oauth_error,
             description,
         })
+    }
+
+    /// What to call it by: the last code, else the OAuth error.
+    fn telling_code(self) -> Option<Cow<'a, str>> {
+        let Answer {
+            mut codes,
+            oauth_error,
+            ..
+        } = self;
+        codes.pop().or(oauth_error.map(Cow::Borrowed))
+    }
+
+    fn into_server(self) -> Server {
+        let mut codes: Vec<String> = self.codes.into_iter().map(Cow::into_owned).collect();
+        Server {
+            code: codes.pop(),
+            also: codes,
+            oauth_error: self.oauth_error.map(str::to_owned),
+            description: self.description.map(str::to_owned),
+        }
     }
 }
 
@@ -242,42 +317,80 @@ pub struct Evidence {
     pub correlation_id: Option<Found<Uuid>>,
 }
 
-/// The events of a window or run, and what is known of it before the sub-codes.
+/// An event of a window: one of the plug-in's.
+#[derive(Clone, Copy)]
+pub(crate) struct Told<'a> {
+    /// Index in the machine's events.
+    pub(crate) index: usize,
+    pub(crate) event: &'a Event,
+    /// The event's ID, which most questions are about.
+    pub(crate) id: u32,
+    /// Whether it is a failure.
+    pub(crate) failure: bool,
+}
+
+/// The events of a window, and what is known of it before the sub-codes.
 pub(crate) struct Group<'a> {
-    pub(crate) events: &'a [Event],
-    /// Indices of the members, in order.
-    pub(crate) members: &'a [usize],
-    /// The members that are failures.
-    pub(crate) failures: &'a [usize],
-    /// The stop boundary.
-    pub(crate) stop: Option<usize>,
+    /// The members, in order.
+    pub(crate) members: &'a [Told<'a>],
+    /// The stop boundary, which is a member.
+    pub(crate) stop: Option<Told<'a>>,
     /// Whether it is about the AD FS token.
     pub(crate) enterprise: bool,
 }
 
-impl<'a> Group<'a> {
-    fn event(&self, index: usize) -> Option<&'a Event> {
-        self.events.get(index)
-    }
+/// The first of these events with such an ID of which something can be said.
+fn find<'a, T>(
+    mut members: impl Iterator<Item = &'a Told<'a>>,
+    is: impl Fn(u32) -> bool,
+    say: impl Fn(&'a Event) -> Option<T>,
+) -> Option<Found<T>> {
+    members.find_map(|member| {
+        let value = is(member.id).then(|| say(member.event)).flatten()?;
+        Some(member.found(value))
+    })
+}
 
-    /// The last member with one of the event IDs of which something can be said.
-    fn last<T>(&self, ids: &[u32], say: impl Fn(&Event) -> Option<T>) -> Option<Found<T>> {
-        find(self.members.iter().rev(), self.events, ids, say)
+impl Told<'_> {
+    fn found<T>(&self, value: T) -> Found<T> {
+        Found {
+            value,
+            event: self.index,
+        }
+    }
+}
+
+impl<'a> Group<'a> {
+    /// The last member with such an ID of which something can be said.
+    fn last<T>(
+        &self,
+        is: impl Fn(u32) -> bool,
+        say: impl Fn(&'a Event) -> Option<T>,
+    ) -> Option<Found<T>> {
+        find(self.members.iter().rev(), is, say)
     }
 
     /// The first such member.
-    fn first<T>(&self, ids: &[u32], say: impl Fn(&Event) -> Option<T>) -> Option<Found<T>> {
-        find(self.members.iter(), self.events, ids, say)
+    fn first<T>(
+        &self,
+        is: impl Fn(u32) -> bool,
+        say: impl Fn(&'a Event) -> Option<T>,
+    ) -> Option<Found<T>> {
+        find(self.members.iter(), is, say)
     }
 
-    /// The one-event diagnostics that speak of this group's token.
-    fn diagnostics(&self) -> &'static [u32] {
+    /// The last of the one-event diagnostics that speak of this group's token.
+    fn last_diagnostic<T>(&self, say: impl Fn(&'a Event) -> Option<T>) -> Option<Found<T>> {
+        self.last(|id| self.is_diagnostic(id), say)
+    }
+
+    fn is_diagnostic(&self, id: u32) -> bool {
         match self.enterprise {
-            false => &[id::GET_TOKEN_DIAGNOSTIC, id::REFRESH_DIAGNOSTIC],
-            true => &[
-                id::ENTERPRISE_TOKEN_DIAGNOSTIC,
-                id::ENTERPRISE_REFRESH_DIAGNOSTIC,
-            ],
+            false => matches!(id, id::GET_TOKEN_DIAGNOSTIC | id::REFRESH_DIAGNOSTIC),
+            true => matches!(
+                id,
+                id::ENTERPRISE_TOKEN_DIAGNOSTIC | id::ENTERPRISE_REFRESH_DIAGNOSTIC
+            ),
         }
     }
 
@@ -302,65 +415,55 @@ impl<'a> Group<'a> {
 
     fn status(&self) -> Option<Found<Code>> {
         let code = |event: &Event| event.code(Role::Status);
-        let stop = self.stop.and_then(|stop| {
-            let value = code(self.event(stop)?)?;
-            Some(Found { value, event: stop })
-        });
-        stop.or_else(|| self.last(self.diagnostics(), code))
-            .or_else(|| {
-                let ids: Vec<u32> = match self.enterprise {
-                    true => vec![
-                        id::ENTERPRISE_LOGON_FAILURE,
-                        id::ENTERPRISE_REFRESH_FAILURE,
-                        id::API_ERROR,
-                    ],
-                    false => [id::LOGON_FAILURE, id::REFRESH_FAILURE, id::API_ERROR]
-                        .into_iter()
-                        .chain(id::LOGON_FAILURES)
-                        .collect(),
-                };
-                self.last(&ids, |event| {
-                    let speaks = !event.is(id::API_ERROR) || is_get_token_call(event);
-                    speaks.then(|| code(event)).flatten()
-                })
+        let ends_with_status = |id: u32| match self.enterprise {
+            true => matches!(
+                id,
+                id::ENTERPRISE_LOGON_FAILURE | id::ENTERPRISE_REFRESH_FAILURE | id::API_ERROR
+            ),
+            false => {
+                matches!(id, id::LOGON_FAILURE | id::REFRESH_FAILURE | id::API_ERROR)
+                    || id::LOGON_FAILURES.contains(&id)
+            }
+        };
+        let stop = self
+            .stop
+            .and_then(|stop| Some(stop.found(code(stop.event)?)));
+        stop.or_else(|| self.last_diagnostic(code)).or_else(|| {
+            self.last(ends_with_status, |event| {
+                let speaks = !event.is(id::API_ERROR) || is_get_token_call(event);
+                speaks.then(|| code(event)).flatten()
             })
+        })
     }
 
     /// The last answer with a code; one of Entra ID before one of AD FS, which a window of the
     /// Entra token holds when the AD FS token was asked for on the side.
     fn server(&self) -> Option<Found<Server>> {
-        let foreign = |server: &Server| {
-            let ad_fs = server.code.as_ref().is_some_and(|c| c.starts_with("MSIS"));
-            ad_fs != self.enterprise
+        let source = |id: u32| match id {
+            id::OAUTH_ERROR => Some(0),
+            id::KEY_ERROR => Some(1),
+            id::PROTECTED_KEY_ERROR => Some(2),
+            id::NGC_NONCE_ERROR => Some(3),
+            _ => self.is_diagnostic(id).then_some(4),
         };
-        let named = |server: &Server| server.code.is_some();
-        let sources: [&[u32]; 5] = [
-            &[id::OAUTH_ERROR],
-            &[id::KEY_ERROR],
-            &[id::PROTECTED_KEY_ERROR],
-            &[id::NGC_NONCE_ERROR],
-            self.diagnostics(),
-        ];
-        let members = || self.members.iter().rev().copied();
-        let answers = sources.into_iter().flat_map(|ids| {
-            members().filter_map(|event| {
-                let value = self.event(event).filter(|of| is_one_of(of, ids));
-                let value = value.and_then(Server::of)?;
-                Some(Found { value, event })
-            })
+        let members = self.members.iter().rev();
+        let answers = members.filter_map(|member| {
+            let source = source(member.id)?;
+            let answer = Answer::of(member.event)?;
+            let named = match answer.codes.last() {
+                Some(code) if code.starts_with("MSIS") == self.enterprise => 0,
+                Some(_) => 1,
+                None => 2,
+            };
+            Some(((named, source), member, answer))
         });
-        let answers: Vec<Found<Server>> = answers.collect();
-        let search = |wanted: &dyn Fn(&Server) -> bool| {
-            let mut answers = answers.iter();
-            answers.find(|found| wanted(&found.value)).cloned()
-        };
-        search(&|server| named(server) && !foreign(server))
-            .or_else(|| search(&named))
-            .or_else(|| search(&|_| true))
+        // Of those with one rank the last member.
+        let (_, member, answer) = answers.min_by_key(|(rank, ..)| *rank)?;
+        Some(member.found(answer.into_server()))
     }
 
     fn fault(&self) -> Option<Found<Fault>> {
-        self.last(&[id::WSTRUST_FAULT], |event| {
+        self.last(is(id::WSTRUST_FAULT), |event| {
             let text = event.value(Role::FaultText).map(code::fault_text);
             let (description, detail) = text.unzip();
             let detail = detail.flatten();
@@ -379,14 +482,10 @@ impl<'a> Group<'a> {
     /// plug-in is none.
     fn network(&self) -> Option<Found<Code>> {
         let network = |code: &Code| code.0 != 0 && code.family() != Family::CloudAp;
-        self.last(&[id::TRANSPORT_ERROR], |event| {
+        self.last(is(id::TRANSPORT_ERROR), |event| {
             event.code(Role::Status).filter(network)
         })
-        .or_else(|| {
-            self.last(self.diagnostics(), |event| {
-                event.code(Role::TransportError).filter(network)
-            })
-        })
+        .or_else(|| self.last_diagnostic(|event| event.code(Role::TransportError).filter(network)))
     }
 
     /// The most specific code of a client component: the final status if it is one, else the last
@@ -395,34 +494,28 @@ impl<'a> Group<'a> {
         if let Some(status) = status.filter(|status| status.value.is_specific()) {
             return Some(status.clone());
         }
-        self.failures.iter().rev().find_map(|&index| {
-            let event = self.event(index).filter(|event| !self.is_foreign(event))?;
+        self.failures().rev().find_map(|member| {
+            let event = Some(member.event).filter(|_| !self.is_foreign(member.id))?;
             let value = event.code(Role::Status).filter(|code| code.is_specific())?;
-            Some(Found {
-                value: value.canonical(),
-                event: index,
-            })
+            Some(member.found(value.canonical()))
         })
     }
 
     fn http(&self, evidence: &Evidence) -> Option<Http> {
-        let with_status =
-            |role| move |event: &Event| event.number(role).filter(|status| *status != 0);
+        let with_status = |event: &Event| {
+            let status = event.number(Role::HttpStatus);
+            status.filter(|status| *status != 0)
+        };
         let status = self
-            .last(&[id::HTTP_STATUS_WITH_URL], with_status(Role::HttpStatus))
-            .or_else(|| self.last(&[id::HTTP_STATUS], with_status(Role::HttpStatus)))
-            .or_else(|| self.last(self.diagnostics(), with_status(Role::HttpStatus)));
-        let sources = [&[id::HTTP_STATUS_WITH_URL], self.diagnostics()].concat();
+            .last(is(id::HTTP_STATUS_WITH_URL), with_status)
+            .or_else(|| self.last(is(id::HTTP_STATUS), with_status))
+            .or_else(|| self.last_diagnostic(with_status));
+        let method_of = |event: &'a Event| event.value(Role::HttpMethod);
+        let source = |id| id == id::HTTP_STATUS_WITH_URL || self.is_diagnostic(id);
         let method = status
             .as_ref()
-            .and_then(|status| self.event(status.event)?.value(Role::HttpMethod))
-            .map(str::to_owned)
-            .or_else(|| {
-                self.last(&sources, |event| {
-                    event.value(Role::HttpMethod).map(str::to_owned)
-                })
-                .map(|found| found.value)
-            });
+            .and_then(|status| method_of(self.member(status.event)?.event))
+            .or_else(|| Some(self.last(source, method_of)?.value));
         // Realm discovery and token request each log their own URL: the one that counts stands
         // before what failed.
         let failing = [
@@ -432,9 +525,9 @@ impl<'a> Group<'a> {
             evidence.client.as_ref().map(|found| found.event),
         ];
         let failing = failing.into_iter().flatten().find(|&index| {
-            self.event(index).is_some_and(|event| {
+            self.member(index).is_some_and(|member| {
                 matches!(
-                    event.event_id,
+                    member.id,
                     id::OAUTH_ERROR | id::WSTRUST_FAULT | id::TRANSPORT_ERROR
                 )
             })
@@ -442,104 +535,88 @@ impl<'a> Group<'a> {
         let url_of = |event: &Event| event.value(Role::Url).map(str::to_owned);
         let url = failing
             .and_then(|failing| {
-                let before = self.members.iter().rev().filter(|index| **index < failing);
-                find(before, self.events, &[id::ENDPOINT], url_of)
+                let members = self.members.iter().rev();
+                let before = members.filter(|member| member.index < failing);
+                find(before, is(id::ENDPOINT), url_of)
             })
-            .or_else(|| self.last(&[id::HTTP_STATUS_WITH_URL], url_of))
-            .or_else(|| self.last(self.diagnostics(), url_of));
+            .or_else(|| self.last(is(id::HTTP_STATUS_WITH_URL), url_of))
+            .or_else(|| self.last_diagnostic(url_of));
         (status.is_some() || url.is_some()).then_some(Http {
             status,
-            method,
+            method: method.map(str::to_owned),
             url,
         })
     }
 
     fn upn(&self) -> Option<Found<String>> {
         let upn = |event: &Event| event.value(Role::Upn).map(str::to_owned);
-        self.first(&[id::REALM_DISCOVERY], upn)
-            .or_else(|| self.last(self.diagnostics(), upn))
+        self.first(is(id::REALM_DISCOVERY), upn)
+            .or_else(|| self.last_diagnostic(upn))
     }
 
     /// The plug-in runs as the system, whose account is nobody's.
     fn user_sid(&self) -> Option<Found<String>> {
-        self.members.iter().find_map(|&index| {
-            let sid = self.event(index)?.user_sid.as_deref()?;
-            is_user(sid).then(|| Found {
-                value: sid.to_owned(),
-                event: index,
-            })
+        self.members.iter().find_map(|member| {
+            let sid = member.event.user_sid.as_deref()?;
+            is_user(sid).then(|| member.found(sid.to_owned()))
         })
     }
 
     fn credential_type(&self) -> Option<Found<String>> {
         let number = |event: &Event| event.value(Role::CredentialType).map(str::to_owned);
-        self.last(&[id::CREDENTIAL_TYPE], number)
-            .or_else(|| self.last(self.diagnostics(), number))
+        self.last(is(id::CREDENTIAL_TYPE), number)
+            .or_else(|| self.last_diagnostic(number))
     }
 
     fn correlation_id(&self) -> Option<Found<Uuid>> {
-        let ids = |ids: &[u32]| self.first(ids, Event::correlation_id);
-        let logon_failures: Vec<u32> = id::LOGON_FAILURES.collect();
-        ids(&[id::GET_TOKEN_CORRELATION, id::REFRESH_CORRELATION])
-            .or_else(|| ids(&[id::HTTP_STATUS_WITH_URL]))
-            .or_else(|| ids(&[id::OAUTH_ERROR]))
-            .or_else(|| ids(&[id::TRANSPORT_ERROR]))
-            .or_else(|| ids(&[id::LOGON_FAILURE]))
-            .or_else(|| ids(&logon_failures))
-            .or_else(|| ids(self.diagnostics()))
-            .or_else(|| {
-                self.members.iter().find_map(|&index| {
-                    let value = self.event(index)?.correlation_id()?;
-                    Some(Found {
-                        value,
-                        event: index,
-                    })
-                })
-            })
+        let announces = |id| matches!(id, id::GET_TOKEN_CORRELATION | id::REFRESH_CORRELATION);
+        let id_of = Event::correlation_id;
+        self.first(announces, id_of)
+            .or_else(|| self.first(is(id::HTTP_STATUS_WITH_URL), id_of))
+            .or_else(|| self.first(is(id::OAUTH_ERROR), id_of))
+            .or_else(|| self.first(is(id::TRANSPORT_ERROR), id_of))
+            .or_else(|| self.first(is(id::LOGON_FAILURE), id_of))
+            .or_else(|| self.first(|id| id::LOGON_FAILURES.contains(&id), id_of))
+            .or_else(|| self.first(|id| self.is_diagnostic(id), id_of))
+            .or_else(|| self.first(|_| true, id_of))
+    }
+
+    pub(crate) fn member(&self, index: usize) -> Option<&'a Told<'a>> {
+        let at = self
+            .members
+            .binary_search_by_key(&index, |member| member.index);
+        self.members.get(at.ok()?)
+    }
+
+    fn failures(&self) -> impl DoubleEndedIterator<Item = &'a Told<'a>> {
+        self.members.iter().filter(|member| member.failure)
     }
 
     /// Whether an event speaks of the other token: of AD FS in a window of Entra ID.
-    pub(crate) fn is_foreign(&self, event: &Event) -> bool {
-        !self.enterprise && is_enterprise(event)
+    fn is_foreign(&self, id: u32) -> bool {
+        !self.enterprise && is_enterprise(id)
+    }
+
+    /// Whether a failure is in it that is not foreign.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failures().any(|member| !self.is_foreign(member.id))
     }
 
     /// The first failing event: the earliest failure, the stop only if nothing else failed.
     pub(crate) fn first_failure(&self) -> Option<usize> {
-        let candidates = || {
-            self.failures
-                .iter()
-                .copied()
-                .filter(|index| Some(*index) != self.stop)
-        };
-        candidates()
-            .find(|index| {
-                self.event(*index)
-                    .is_some_and(|event| !self.is_foreign(event))
-            })
+        let stop = self.stop.map(|stop| stop.index);
+        let candidates = || self.failures().filter(|member| Some(member.index) != stop);
+        let first = candidates()
+            .find(|member| !self.is_foreign(member.id))
             .or_else(|| candidates().next())
-            .or_else(|| self.stop.filter(|stop| self.failures.contains(stop)))
+            .or_else(|| self.failures().next())?;
+        Some(first.index)
     }
 }
 
-fn find<'m, T>(
-    members: impl Iterator<Item = &'m usize>,
-    events: &[Event],
-    ids: &[u32],
-    say: impl Fn(&Event) -> Option<T>,
-) -> Option<Found<T>> {
-    members.copied().find_map(|index| {
-        let event = events.get(index)?;
-        let value = is_one_of(event, ids).then(|| say(event)).flatten()?;
-        Some(Found {
-            value,
-            event: index,
-        })
-    })
-}
-
-/// Whether it is one of these events of the AAD provider.
-fn is_one_of(event: &Event, ids: &[u32]) -> bool {
-    ids.contains(&event.event_id) && event.provider == Provider::Aad
+/// The condition that an event has this ID.
+fn is(wanted: u32) -> impl Fn(u32) -> bool {
+    move |id| id == wanted
 }
 
 /// The local name of a fault code; its prefix is arbitrary (`a:`, `wst:`, `trust:`).
@@ -547,19 +624,18 @@ fn fault_code(event: &Event) -> Option<&str> {
     event.value(Role::FaultCode)?.rsplit(':').next()
 }
 
-/// Events that speak of the AD FS token only.
-pub(crate) fn is_enterprise(event: &Event) -> bool {
-    event.is_plugin()
-        && matches!(
-            event.event_id,
-            id::ENTERPRISE_INFO_FAILURE
-                | id::ENTERPRISE_REFRESH_FAILURE
-                | id::ENTERPRISE_LOGON_FAILURE
-                | id::ENTERPRISE_EXPIRED
-                | id::ENTERPRISE_PASSWORD_EXPIRED
-                | id::ENTERPRISE_TOKEN_DIAGNOSTIC
-                | id::ENTERPRISE_REFRESH_DIAGNOSTIC
-        )
+/// Events of the plug-in that speak of the AD FS token only.
+pub(crate) fn is_enterprise(id: u32) -> bool {
+    matches!(
+        id,
+        id::ENTERPRISE_INFO_FAILURE
+            | id::ENTERPRISE_REFRESH_FAILURE
+            | id::ENTERPRISE_LOGON_FAILURE
+            | id::ENTERPRISE_EXPIRED
+            | id::ENTERPRISE_PASSWORD_EXPIRED
+            | id::ENTERPRISE_TOKEN_DIAGNOSTIC
+            | id::ENTERPRISE_REFRESH_DIAGNOSTIC
+    )
 }
 
 impl Evidence {
@@ -589,7 +665,7 @@ impl Evidence {
 }
 
 /// The most telling code in a single event, if it has one.
-pub fn telling_code(event: &Event) -> Option<String> {
+pub fn telling_code(event: &Event) -> Option<Cow<'_, str>> {
     if event.provider == Provider::DeviceRegistration {
         let exits = matches!(
             event.event_id,
@@ -603,29 +679,29 @@ pub fn telling_code(event: &Event) -> Option<String> {
                 | id::KERBEROS_FAILED
         ) || id::REGISTRATION_ERRORS.contains(&event.event_id);
         return match computer_object_unreadable(event) {
-            Some(error) => Some(error.to_string()),
+            Some(error) => Some(error.to_string().into()),
             None => exits
                 .then(|| event.code(Role::Status))
                 .flatten()
-                .map(|code| code.to_string()),
+                .map(|code| code.to_string().into()),
         };
     }
     match event.event_id {
-        id::OAUTH_ERROR => Server::of(event)?.telling_code().map(str::to_owned),
-        id::GET_TOKEN_DIAGNOSTIC..=id::ENTERPRISE_REFRESH_DIAGNOSTIC => Server::of(event)
-            .and_then(|server| server.telling_code().map(str::to_owned))
-            .or_else(|| event.code(Role::Status).map(|code| code.to_string())),
-        id::WSTRUST_FAULT => fault_code(event).map(str::to_owned),
+        id::OAUTH_ERROR => Answer::of(event)?.telling_code(),
+        id::GET_TOKEN_DIAGNOSTIC..=id::ENTERPRISE_REFRESH_DIAGNOSTIC => Answer::of(event)
+            .and_then(Answer::telling_code)
+            .or_else(|| Some(event.code(Role::Status)?.to_string().into())),
+        id::WSTRUST_FAULT => fault_code(event).map(Cow::Borrowed),
         id::TRANSPORT_ERROR => {
             let code = event.code(Role::Status)?;
             let shown = match code.canonical() {
                 code::SAML_TOKENS_ARE_EMPTY => code::SAML_TOKENS_ARE_EMPTY,
                 _ => code,
             };
-            Some(shown.to_string())
+            Some(shown.to_string().into())
         }
         _ => http_error(event)
-            .map(|status| format!("HTTP {status}"))
-            .or_else(|| event.code(Role::WamCode).map(|code| code.to_string())),
+            .map(|status| format!("HTTP {status}").into())
+            .or_else(|| Some(event.code(Role::WamCode)?.to_string().into())),
     }
 }

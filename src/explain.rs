@@ -143,7 +143,7 @@ fn server_code(word: &str) -> Option<String> {
     let digits = upper.strip_prefix("AADSTS");
     let is_aadsts = digits
         .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
-    (is_aadsts || code::server_codes(&upper).as_slice() == [upper.as_str()]).then_some(upper)
+    (is_aadsts || code::server_codes(&upper) == [upper.as_str()]).then_some(upper)
 }
 
 fn small_number(word: &str, number: u32) -> Explanation {
@@ -305,7 +305,7 @@ fn codes_in(text: &str) -> Vec<String> {
         // Those with a prefix were found as words; of the others the digits stand in the text.
         let digits = code.trim_start_matches("AADSTS");
         if !found.iter().any(|(_, word)| *word == code) {
-            found.push((text.find(digits).unwrap_or(text.len()), code));
+            found.push((text.find(digits).unwrap_or(text.len()), code.into_owned()));
         }
     }
     found.sort_by_key(|(at, _)| *at);

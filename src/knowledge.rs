@@ -5,8 +5,8 @@
 //! name). `knowledge/codes.tsv` names codes.
 
 use crate::event::Provider;
-use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap};
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 const EVENTS: &str = include_str!("knowledge/events.tsv");
@@ -100,6 +100,11 @@ impl Role {
             _ => Role::Other,
         }
     }
+
+    /// A bit that no other role has: there are fewer than 32.
+    pub(crate) const fn bit(self) -> u32 {
+        1 << self as u32
+    }
 }
 
 impl EventInfo {
@@ -177,11 +182,19 @@ pub(crate) struct Cause {
     pub(crate) stage: String,
     pub(crate) summary: String,
     pub(crate) cause: String,
-    pub(crate) next_steps: Vec<String>,
+    #[serde(deserialize_with = "kept")]
+    pub(crate) next_steps: Vec<&'static str>,
     /// The steps where it made a registration fail, if they are others.
-    #[serde(default)]
-    pub(crate) registration_steps: Vec<String>,
-    pub(crate) sources: Vec<String>,
+    #[serde(default, deserialize_with = "kept")]
+    pub(crate) registration_steps: Vec<&'static str>,
+    #[serde(deserialize_with = "kept")]
+    pub(crate) sources: Vec<&'static str>,
+}
+
+/// Texts that are read once and stay to the end.
+fn kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'static str>, D::Error> {
+    let texts: Vec<String> = Deserialize::deserialize(deserializer)?;
+    Ok(texts.into_iter().map(|text| &*text.leak()).collect())
 }
 
 /// The texts of a cause.
@@ -212,7 +225,7 @@ pub struct CodeInfo {
 }
 
 impl CodeInfo {
-    pub(crate) fn from_row(row: &'static str) -> Option<CodeInfo> {
+    fn from_row(row: &'static str) -> Option<CodeInfo> {
         let mut columns = row.split('\t');
         let space = columns.next()?;
         let code = columns.next()?;
@@ -252,31 +265,36 @@ pub fn codes() -> impl Iterator<Item = CodeInfo> {
 
 /// What is known of a code in a space, such as `("winhttp", "12007")`.
 pub fn code_info(space: &str, code: &str) -> Option<CodeInfo> {
-    CodeInfo::from_row(code_row(space, code)?)
+    CodeInfo::from_row(row(space, code)?.2)
 }
 
-/// The row of a code in a space.
-pub(crate) fn code_row(space: &str, code: &str) -> Option<&'static str> {
-    // The table's rows by their first two columns.
-    static ROWS: LazyLock<HashMap<(&str, &str), &str>> = LazyLock::new(|| {
+/// A code's space and spelling, and its whole row.
+type Row = (&'static str, &'static str, &'static str);
+
+fn row(space: &str, code: &str) -> Option<&'static Row> {
+    // The table is sorted by its first two columns.
+    static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
         let rows = CODES.lines().filter(|row| !row.starts_with('#'));
         let keyed = rows.filter_map(|row| {
             let mut columns = row.splitn(3, '\t');
-            Some(((columns.next()?, columns.next()?), row))
+            Some((columns.next()?, columns.next()?, row))
         });
         keyed.collect()
     });
-    ROWS.get(&(space, code)).copied()
+    let rows: &'static [Row] = &ROWS;
+    let found = rows.binary_search_by(|(of, known, _)| (*of, *known).cmp(&(space, code)));
+    rows.get(found.ok()?)
 }
 
-/// The published symbol in a row.
-pub(crate) fn row_symbol(row: &'static str) -> Option<&'static str> {
-    row.split('\t').nth(2).filter(|symbol| *symbol != "-")
+/// The symbol in the row of a code, if there is the row: what else stands in it is not read.
+pub(crate) fn symbol_column(space: &str, code: &str) -> Option<Option<&'static str>> {
+    let (_, _, row) = row(space, code)?;
+    Some(row.split('\t').nth(2).filter(|text| *text != "-"))
 }
 
 /// The published symbol of a code in a space.
 pub(crate) fn symbol(space: &str, code: &str) -> Option<&'static str> {
-    row_symbol(code_row(space, code)?)
+    symbol_column(space, code)?
 }
 
 #[cfg(test)]

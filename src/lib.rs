@@ -66,6 +66,7 @@ pub mod scan;
 mod secret;
 pub mod select;
 pub mod state;
+mod survey;
 pub mod terminal;
 pub mod token;
 mod triage;

@@ -9,7 +9,8 @@ use crate::drs::{self, Adal, Answer, Block, present};
 use crate::event::{Event, id};
 use crate::evidence::{self, Decisive, DecisiveKind, Found};
 use crate::knowledge::Role;
-use crate::window::{Member, Via};
+use crate::survey::Place;
+use crate::window::{Mark, Member, Via};
 use chrono::TimeDelta;
 use std::collections::BTreeMap;
 
@@ -136,13 +137,18 @@ impl Run {
     }
 }
 
-/// Finds the runs in a machine's events, which are in total order, by their start.
-pub fn runs(events: &[Event], failures: &[bool]) -> Vec<Run> {
-    let mut drafts = by_process(events);
-    add_service(events, &mut drafts);
+/// Finds the runs in a machine's events, which are in total order, by their start. `written` are
+/// the places of those that device registration wrote.
+pub(crate) fn runs(events: &[Event], written: &[Place], marks: &[Mark]) -> Vec<Run> {
+    let written = || {
+        let places = written.iter().map(|place| *place as usize);
+        places.filter_map(|index| Some((index, events.get(index)?)))
+    };
+    let mut drafts = by_process(events, written());
+    add_service(events, written(), &mut drafts);
     let mut runs: Vec<Run> = drafts
         .into_iter()
-        .map(|draft| run(events, failures, draft))
+        .map(|draft| run(events, marks, draft))
         .collect();
     runs.sort_by_key(|run| run.members.first().map(|member| member.event));
     runs
@@ -176,12 +182,15 @@ fn is_of_a_run(event_id: u32) -> bool {
 }
 
 /// The runs by their processes, gaps up to [`PAUSE`].
-fn by_process(events: &[Event]) -> Vec<Draft> {
+fn by_process<'e>(
+    events: &[Event],
+    written: impl Iterator<Item = (usize, &'e Event)>,
+) -> Vec<Draft> {
     let mut open: BTreeMap<Option<u32>, Vec<usize>> = BTreeMap::new();
     let mut drafts = Vec::new();
     let mut close = |process_id, own: Vec<usize>| drafts.extend(draft(events, process_id, own));
-    for (index, event) in events.iter().enumerate() {
-        if !event.registration_id().is_some_and(is_of_a_run) {
+    for (index, event) in written {
+        if !is_of_a_run(event.event_id) {
             continue;
         }
         let own = open.entry(event.process_id()).or_default();
@@ -233,7 +242,11 @@ fn draft(events: &[Event], process_id: Option<u32>, own: Vec<usize>) -> Option<D
 
 /// Gives what the Workstation service said to the automatic run that begins soon after, and makes
 /// a silent run of a task that was started and left nothing.
-fn add_service(events: &[Event], drafts: &mut Vec<Draft>) {
+fn add_service<'e>(
+    events: &[Event],
+    written: impl Iterator<Item = (usize, &'e Event)>,
+    drafts: &mut Vec<Draft>,
+) {
     let time = |index: &usize| events.get(*index).map(|event| event.time);
     let mut begins: Vec<(usize, usize)> = drafts
         .iter()
@@ -244,12 +257,8 @@ fn add_service(events: &[Event], drafts: &mut Vec<Draft>) {
     begins.sort_unstable();
     // What no run took, by the service's process.
     let mut left: BTreeMap<Option<u32>, Vec<usize>> = BTreeMap::new();
-    for (index, event) in events.iter().enumerate() {
-        let service = matches!(
-            event.registration_id(),
-            Some(id::SERVICE_MESSAGE | id::TASK_TRIGGERED)
-        );
-        if !service {
+    for (index, event) in written {
+        if !matches!(event.event_id, id::SERVICE_MESSAGE | id::TASK_TRIGGERED) {
             continue;
         }
         let at = begins.partition_point(|(begin, _)| *begin < index);
@@ -309,10 +318,10 @@ fn silent_runs(events: &[Event], said: &[usize], drafts: &mut Vec<Draft>) {
     }
 }
 
-fn run(events: &[Event], failures: &[bool], draft: Draft) -> Run {
+fn run(events: &[Event], marks: &[Mark], draft: Draft) -> Run {
     let event = |index: usize| events.get(index);
     let own = &draft.own;
-    let fails = |index: &usize| failures.get(*index) == Some(&true);
+    let fails = |index: &usize| marks.get(*index).is_some_and(|mark| mark.failure);
     let attempts = attempts(events, own, fails);
     let outcome = outcome(events, own, draft.kind, fails);
     let exit_code = match outcome {

@@ -803,7 +803,7 @@ pub struct EventReport<'a> {
 pub struct Windows<'a> {
     machine: &'a Machine,
     analysis: &'a Analysis,
-    ids: build::Ids,
+    ids: build::Ids<'a>,
     /// Which of the machine's windows they are.
     numbers: Vec<usize>,
     /// The runs that links may lead to, if not to all.
@@ -1059,8 +1059,7 @@ pub struct Hex(pub Code);
 
 impl Serialize for Hex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = self.0.spelled();
-        serializer.serialize_str(str::from_utf8(&text).unwrap_or_default())
+        serializer.serialize_str(self.0.spell(&mut [0; 10]))
     }
 }
 

@@ -3,14 +3,13 @@
 //! Only a later success of the same strand and user makes up for a failure. The administrator who
 //! collected the logs has a token of their own, which says nothing of the user's.
 
-use crate::event::{Event, guid, is_user};
-use crate::knowledge::Role;
+use crate::event::{Event, is_user};
 use crate::registration::{Run, RunOutcome};
+use crate::survey::Place;
 use crate::token::TokenRequest;
 use crate::window::{Outcome, Prt, Window};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, HashMap};
-use uuid::Uuid;
 
 /// How a strand stands, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,48 +74,46 @@ impl User {
     }
 }
 
-/// The users by name, the unknown one last.
-pub fn users(events: &[Event], windows: &[Window]) -> Vec<User> {
-    let upn = |window: &Window| {
-        window
-            .evidence
-            .upn
-            .as_ref()
-            .map(|upn| upn.value.to_lowercase())
-    };
-    let sid = |window: &Window| {
-        window
-            .evidence
-            .user_sid
-            .as_ref()
-            .map(|sid| sid.value.clone())
-    };
+/// The users by name, the unknown one last. `broker` are the places of the token broker's events.
+pub(crate) fn users(events: &[Event], broker: &[Place], windows: &[Window]) -> Vec<User> {
+    let upn = |window: &Window| Some(window.evidence.upn.as_ref()?.value.to_lowercase());
     // A SID is a user's where one window names both.
-    let known: HashMap<String, String> = windows
+    let known: HashMap<&str, String> = windows
         .iter()
         .filter_map(|window| Some((sid(window)?, upn(window)?)))
         .collect();
+    let of_sid = |sid: &str| known.get(sid).map_or(sid, String::as_str).to_owned();
     let mut users: BTreeMap<(bool, String, bool), User> = BTreeMap::new();
+    let mut before: Option<&Window> = None;
+    let mut key = (true, String::new(), false);
     for (number, window) in windows.iter().enumerate() {
-        let by_sid = || sid(window).map(|sid| known.get(&sid).cloned().unwrap_or(sid));
-        let name = upn(window).or_else(by_sid);
-        let is_unknown = name.is_none();
-        let name = name.unwrap_or_else(|| UNKNOWN.to_owned());
-        let key = (is_unknown, name.clone(), window.prt == Prt::Enterprise);
-        let user = users
-            .entry(key)
-            .or_insert_with(|| User::new(name, window.prt));
-        user.has_sid |= window.evidence.user_sid.is_some();
-        user.windows.push(number);
+        // Most often it is the same user as before.
+        if !before.is_some_and(|before| have_one_user(before, window)) {
+            let name = upn(window).or_else(|| sid(window).map(of_sid));
+            let is_unknown = name.is_none();
+            let name = name.unwrap_or_else(|| UNKNOWN.to_owned());
+            key = (is_unknown, name.clone(), window.prt == Prt::Enterprise);
+            let user = users.entry(key.clone());
+            user.or_insert_with(|| User::new(name, window.prt));
+        }
+        before = Some(window);
+        if let Some(user) = users.get_mut(&key) {
+            user.has_sid |= window.evidence.user_sid.is_some();
+            user.windows.push(number);
+        }
     }
     let mut places: HashMap<(String, [Option<String>; 5]), usize> = HashMap::new();
-    for (index, event) in events.iter().enumerate() {
+    for place in broker {
+        let index = *place as usize;
+        let Some(event) = events.get(index) else {
+            continue;
+        };
         let Some(request) = TokenRequest::read(index, event) else {
             continue;
         };
         let sid = event.user_sid.as_deref().filter(|sid| is_user(sid));
-        let name = sid.map(|sid| known.get(sid).map_or(sid, String::as_str));
-        let key = (name.is_none(), name.unwrap_or(UNKNOWN).to_owned(), false);
+        let name = sid.map_or_else(|| UNKNOWN.to_owned(), of_sid);
+        let key = (sid.is_none(), name, false);
         let user = users
             .entry(key)
             .or_insert_with_key(|(_, name, _)| User::new(name.clone(), Prt::Entra));
@@ -132,24 +129,30 @@ pub fn users(events: &[Event], windows: &[Window]) -> Vec<User> {
     let mut users: Vec<User> = users.into_values().collect();
     for user in &mut users {
         // By their end: of two windows that overlap the later end is the later word.
-        let mut ended: Vec<(usize, &Window)> = user
-            .windows
-            .iter()
-            .filter_map(|number| windows.get(*number))
-            .map(|window| (window.end_event, window))
-            .collect();
-        ended.sort_by_key(|(end, _)| *end);
-        for (end, window) in ended {
-            let time = events.get(end).map(|event| event.time);
+        let ended = user.windows.iter();
+        let mut ended: Vec<&Window> = ended.filter_map(|number| windows.get(*number)).collect();
+        ended.sort_by_key(|window| window.end_event);
+        for window in ended {
             match window.outcome {
-                Outcome::Succeeded => user.last_success = time,
-                Outcome::Failed => user.last_failure = time,
+                Outcome::Succeeded => user.last_success = Some(window.ended),
+                Outcome::Failed => user.last_failure = Some(window.ended),
                 Outcome::Incomplete => continue,
             }
             user.state = user.state.then(window.outcome == Outcome::Succeeded);
         }
     }
     users
+}
+
+fn sid(window: &Window) -> Option<&str> {
+    Some(window.evidence.user_sid.as_ref()?.value.as_str())
+}
+
+/// Whether two windows name one user by the same names, and are about one token.
+fn have_one_user(a: &Window, b: &Window) -> bool {
+    let (upn, other) = (&a.evidence.upn, &b.evidence.upn);
+    let same_upn = upn.as_ref().map(|upn| &upn.value) == other.as_ref().map(|upn| &upn.value);
+    a.prt == b.prt && same_upn && sid(a) == sid(b)
 }
 
 /// The state of the registration. Runs that could not be or left nothing say neither.
@@ -160,13 +163,4 @@ pub fn registration(runs: &[Run]) -> State {
             RunOutcome::Failed => state.then(false),
             RunOutcome::NotPossible | RunOutcome::Silent => state,
         })
-}
-
-/// What the events name as the ID of the device ([`Role::DeviceId`]) or of its tenant
-/// ([`Role::TenantId`]), each with the event's index, in order.
-pub(crate) fn ids(events: &[Event], role: Role) -> impl Iterator<Item = (usize, Uuid)> {
-    let named = events.iter().map(move |event| event.values(role));
-    named
-        .enumerate()
-        .filter_map(|(index, mut values)| Some((index, values.find_map(guid)?)))
 }

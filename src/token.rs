@@ -4,9 +4,10 @@
 //! and GUIDs are taken wherever they stand, names where the usual labels stand before them.
 
 use crate::code::{self, Code};
-use crate::event::{Event, Level, Provider, guid, id};
+use crate::event::{Event, Level, guid, id};
 use crate::knowledge::Role;
 use chrono::{DateTime, Utc};
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// Failed requests for one thing.
@@ -35,12 +36,8 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// Reads an event of the broker that reports an error; nothing of any other event. `index` is
-    /// the event's.
+    /// Reads an event of the broker; nothing of one that reports no error. `index` is the event's.
     pub(crate) fn read(index: usize, event: &Event) -> Option<TokenRequest> {
-        if event.provider != Provider::Aad || event.is_plugin() {
-            return None;
-        }
         let reports = matches!(
             event.event_id,
             id::WAM_WARNING
@@ -59,7 +56,9 @@ impl TokenRequest {
         let label = |label: &str| texts().find_map(|text| labelled(text, label));
         Some(TokenRequest {
             code,
-            aadsts: texts().find_map(|text| code::server_codes(text).pop()),
+            aadsts: texts()
+                .find_map(|text| code::server_codes(text).pop())
+                .map(Cow::into_owned),
             client: label("client:"),
             resource: label("resource:"),
             authority: label("authority:"),

@@ -23,6 +23,7 @@ use crate::report::{
     GroupReport, Id, LinkReport, MachineReport, PrtName, ReadingReport, ReasonName, RunOutcomeName,
     RunReport, StateName, Time,
 };
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -412,7 +413,7 @@ impl<'r> Failure<'r> {
                 channel: event.map(|event| event.channel.to_string()),
                 record_id: event.map(|event| event.record_id),
                 time: self.time(),
-                code: event.and_then(evidence::telling_code),
+                code: event.and_then(evidence::telling_code).map(Cow::into_owned),
                 decisive: self.decisive.map(str::to_owned),
                 summary: self.means.summary.to_owned(),
             },

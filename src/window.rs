@@ -5,14 +5,14 @@
 //! thread, so boundaries pair per process and thread. What the operational log holds without any
 //! boundary is brought together by correlation ID, activity and thread.
 
-use crate::event::{Event, Provider, id};
-use crate::evidence::{self, Decisive, Evidence, Group};
+use crate::event::{Event, id};
+use crate::evidence::{self, Decisive, Evidence, Group, Housekeeping, Told};
 use crate::knowledge::Role;
-use crate::machine::Boundary;
+use crate::survey::{IdNumber, Place, Survey, ThreadEdge, ThreadKey};
 use crate::token::correlation_ids_in;
 use chrono::{DateTime, TimeDelta, Utc};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// The longest an operation may last, and the farthest that a window with a lost edge reaches.
@@ -102,10 +102,14 @@ pub struct Window {
     pub start: Edge,
     /// Index of the event it starts with: the boundary, or the first event if that was lost.
     pub start_event: usize,
+    /// When that was.
+    pub began: DateTime<Utc>,
     /// How the end is known.
     pub end: Edge,
     /// Index of the event it ends with: the boundary, or the last event if that was lost.
     pub end_event: usize,
+    /// When that was.
+    pub ended: DateTime<Utc>,
     /// How the events were brought together.
     pub pairing: Via,
     /// The events, in total order.
@@ -127,71 +131,66 @@ pub struct Window {
     pub decisive: Option<Decisive>,
 }
 
+/// What was concluded of a single event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// It is a failure.
+    pub failure: bool,
+    /// Why it is none though it looks like one.
+    pub housekeeping: Option<Housekeeping>,
+    /// It belongs or relates to a window or run.
+    pub placed: bool,
+}
+
 /// The windows in a machine's events, and what else was found on the way.
 #[derive(Debug)]
 pub(crate) struct Windows {
     /// Windows in the order of their start.
     pub(crate) windows: Vec<Window>,
-    /// Whether each event is a failure.
-    pub(crate) failures: Vec<bool>,
-    /// Why an event that looks like a failure is none.
-    pub(crate) housekeeping: Vec<Option<&'static str>>,
-    /// Whether each event belongs or relates to a window.
-    pub(crate) placed: Vec<bool>,
+    /// What each event is.
+    pub(crate) marks: Vec<Mark>,
 }
 
 /// Finds the windows in a machine's events, which are in total order.
-pub(crate) fn windows(events: &[Event]) -> Windows {
-    let threads = Threads::of(events);
-    let mut drafts = boundary_windows(events, &threads);
-    let mut places: Vec<Place> = vec![Place::Free; events.len()];
-    claim_by_thread(&drafts, &threads, &mut places);
-    claim_by_correlation(events, &mut drafts, &threads, &mut places);
-    infer_windows(events, &threads, &mut drafts, &mut places);
-    relate_broker_events(events, &drafts, &mut places);
-    finish(events, drafts, &threads, &places)
+pub(crate) fn windows(events: &[Event], survey: &Survey) -> Windows {
+    let mut drafts = boundary_windows(events, survey);
+    let mut claims = vec![Claim::Free; events.len()];
+    claim_by_thread(&drafts, survey, &mut claims);
+    claim_by_correlation(events, &mut drafts, survey, &mut claims);
+    infer_windows(events, survey, &mut drafts, &mut claims);
+    relate_broker_events(events, survey, &drafts, &mut claims);
+    finish(events, survey, drafts, &claims)
 }
 
 /// Where an event went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Claim {
     Free,
-    Member(usize, Via),
-    Related(usize, Via),
+    /// Of this draft.
+    Member(Number, Via),
+    Related(Number, Via),
 }
 
-/// A window while its events are gathered. `from` and `to` are the first and the last index it may
+/// The number of a draft: there are not more of them than events.
+type Number = u32;
+
+/// A window while its events are gathered. `from` and `to` are the first and the last place it may
 /// claim on its thread.
 struct Draft {
     operation: Operation,
-    start: Option<usize>,
-    stop: Option<usize>,
-    from: usize,
-    to: usize,
-    thread: Option<ThreadKey>,
+    start: Option<Place>,
+    stop: Option<Place>,
+    from: Place,
+    to: Place,
+    /// The number of its thread.
+    thread: Option<usize>,
     pairing: Via,
-    correlation_id: Option<Uuid>,
+    correlation_id: Option<IdNumber>,
 }
 
-/// What an operation's events have in common. Exports may lack process and thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum ThreadKey {
-    Thread(u32, u32),
-    Activity(Uuid),
-    Time,
-}
-
-impl ThreadKey {
-    fn of(event: &Event) -> ThreadKey {
-        match (event.process_id(), event.thread_id(), event.activity_id()) {
-            (Some(process), Some(thread), _) => ThreadKey::Thread(process, thread),
-            (_, _, Some(activity)) => ThreadKey::Activity(activity),
-            _ => ThreadKey::Time,
-        }
-    }
-
-    fn via(self) -> Via {
-        match self {
+impl Via {
+    fn thread(key: ThreadKey) -> Via {
+        match key {
             ThreadKey::Thread(..) => Via::Thread,
             ThreadKey::Activity(_) => Via::Activity,
             ThreadKey::Time => Via::Time,
@@ -199,83 +198,7 @@ impl ThreadKey {
     }
 }
 
-/// The plug-in's events by thread, and where processes changed.
-struct Threads {
-    /// Indices of the plug-in's events, in order.
-    events: BTreeMap<ThreadKey, Vec<usize>>,
-    /// For each event the one before it on its thread.
-    before: Vec<Option<usize>>,
-    /// Where the plug-in was initialised, which a new process does.
-    initialized: Vec<usize>,
-    /// Where a process ID showed up with events that the plug-in's process does not write.
-    changed_hands: HashMap<u32, Vec<usize>>,
-}
-
-impl Threads {
-    fn of(events: &[Event]) -> Threads {
-        let mut threads = Threads {
-            events: BTreeMap::new(),
-            before: vec![None; events.len()],
-            initialized: Vec::new(),
-            changed_hands: HashMap::new(),
-        };
-        for (index, event) in events.iter().enumerate() {
-            if !event.is_plugin() {
-                // Device registration also runs inside the plug-in's process.
-                if let Some(process) = event
-                    .process_id()
-                    .filter(|_| event.provider == Provider::Aad)
-                {
-                    threads
-                        .changed_hands
-                        .entry(process)
-                        .or_default()
-                        .push(index);
-                }
-                continue;
-            }
-            if matches!(event.event_id, id::INITIALIZE_START | id::INITIALIZE_STOP) {
-                threads.initialized.push(index);
-            }
-            let thread = threads.events.entry(ThreadKey::of(event)).or_default();
-            if let Some(before) = threads.before.get_mut(index) {
-                *before = thread.last().copied();
-            }
-            thread.push(index);
-        }
-        threads
-    }
-
-    /// The first sign between two events of a thread that they are not of one process: a reboot, or
-    /// the process ID in other hands.
-    fn break_after(&self, key: ThreadKey, from: usize) -> Option<usize> {
-        let next = |places: &[usize]| {
-            let at = places.partition_point(|place| *place <= from);
-            places.get(at).copied()
-        };
-        let initialized = next(&self.initialized);
-        let changed = match key {
-            ThreadKey::Thread(process, _) => self.changed_hands.get(&process).and_then(|p| next(p)),
-            _ => None,
-        };
-        initialized.into_iter().chain(changed).min()
-    }
-
-    /// The last such sign before an event.
-    fn break_before(&self, key: ThreadKey, to: usize) -> Option<usize> {
-        let last = |places: &[usize]| {
-            let at = places.partition_point(|place| *place < to);
-            places.get(at.checked_sub(1)?).copied()
-        };
-        let initialized = last(&self.initialized);
-        let changed = match key {
-            ThreadKey::Thread(process, _) => self.changed_hands.get(&process).and_then(|p| last(p)),
-            _ => None,
-        };
-        initialized.into_iter().chain(changed).max()
-    }
-}
-
+/// When an event was written.
 pub(crate) fn time(events: &[Event], index: usize) -> DateTime<Utc> {
     events
         .get(index)
@@ -283,30 +206,28 @@ pub(crate) fn time(events: &[Event], index: usize) -> DateTime<Utc> {
 }
 
 /// The windows that have at least one boundary.
-fn boundary_windows(events: &[Event], threads: &Threads) -> Vec<Draft> {
+fn boundary_windows(events: &[Event], survey: &Survey) -> Vec<Draft> {
     let mut drafts = Vec::new();
-    for (&key, indices) in &threads.events {
-        pair_boundaries(events, threads, key, indices, &mut drafts);
+    for number in 0..survey.threads.len() {
+        pair_boundaries(events, survey, number, &mut drafts);
     }
     // By their place in the total order, whatever the thread.
     drafts.sort_by_key(|draft| (draft.from, draft.to));
     drafts
 }
 
-fn pair_boundaries(
-    events: &[Event],
-    threads: &Threads,
-    key: ThreadKey,
-    indices: &[usize],
-    drafts: &mut Vec<Draft>,
-) {
-    let boundaries: Vec<(usize, Boundary)> = indices
-        .iter()
-        .filter_map(|&index| Some((index, Boundary::of(events.get(index)?)?)))
-        .collect();
-    let mut draft = |boundary: Boundary, start, stop, from, to| {
+fn pair_boundaries(events: &[Event], survey: &Survey, number: usize, drafts: &mut Vec<Draft>) {
+    let Some(thread) = survey.threads.get(number) else {
+        return;
+    };
+    let (key, edges) = (thread.key, &thread.edges);
+    // How many events come before the first of which this does not hold.
+    let until = |holds: &dyn Fn(&Event) -> bool| {
+        Place::try_from(events.partition_point(holds)).unwrap_or(Place::MAX)
+    };
+    let mut draft = |refresh, start, stop, from, to| {
         drafts.push(Draft {
-            operation: match boundary.refresh {
+            operation: match refresh {
                 true => Operation::Refresh,
                 false => Operation::Acquire,
             },
@@ -314,120 +235,88 @@ fn pair_boundaries(
             stop,
             from,
             to,
-            thread: Some(key),
-            pairing: key.via(),
+            thread: Some(number),
+            pairing: Via::thread(key),
             correlation_id: None,
         });
     };
     // Starts that wait for their stop, by operation.
-    let mut waiting: [Vec<usize>; 2] = [Vec::new(), Vec::new()];
-    let mut lost_stops: Vec<(usize, Boundary)> = Vec::new();
-    for (place, &(index, boundary)) in boundaries.iter().enumerate() {
-        let Some(waiting) = waiting.get_mut(usize::from(boundary.refresh)) else {
+    let mut waiting: [Vec<ThreadEdge>; 2] = [Vec::new(), Vec::new()];
+    for (at, edge) in edges.iter().enumerate() {
+        let ThreadEdge { place, time, .. } = *edge;
+        let refresh = edge.boundary.refresh;
+        let Some(waiting) = waiting.get_mut(usize::from(refresh)) else {
             continue;
         };
-        if boundary.start {
-            waiting.push(index);
+        if edge.boundary.start {
+            waiting.push(*edge);
             continue;
         }
-        let pairs = |start: usize| {
-            time(events, index) - time(events, start) <= LONGEST
-                && threads
-                    .break_after(key, start)
-                    .is_none_or(|cut| cut > index)
+        let pairs = |start: &mut ThreadEdge| {
+            let cut = survey.break_after(key, start.place);
+            time - start.time <= LONGEST && cut.is_none_or(|cut| cut > place)
         };
-        match waiting.last().copied().filter(|start| pairs(*start)) {
-            Some(start) => {
-                waiting.pop();
-                draft(boundary, Some(start), Some(index), start, index);
-            }
+        match waiting.pop_if(pairs) {
+            Some(start) => draft(refresh, Some(start.place), Some(place), start.place, place),
             None => {
-                let previous = place.checked_sub(1).and_then(|at| boundaries.get(at));
-                let after_boundary = previous.map_or(0, |(at, _)| at + 1);
-                let after_break = threads.break_before(key, index).map_or(0, |at| at + 1);
-                let earliest = time(events, index) - LONGEST;
-                let in_reach = events.partition_point(|event| event.time < earliest);
-                let from = after_boundary.max(after_break).max(in_reach);
-                draft(boundary, None, Some(index), from, index);
+                let previous = at.checked_sub(1).and_then(|at| edges.get(at));
+                let after_previous = previous.map_or(0, |edge| edge.place + 1);
+                let after_break = survey.break_before(key, place).map_or(0, |at| at + 1);
+                let in_reach = until(&|event| event.time < time - LONGEST);
+                let from = after_previous.max(after_break).max(in_reach);
+                draft(refresh, None, Some(place), from, place);
             }
         }
     }
     for (refresh, starts) in [false, true].into_iter().zip(waiting) {
-        lost_stops.extend(starts.into_iter().map(|start| {
-            let boundary = Boundary {
-                refresh,
-                start: true,
-            };
-            (start, boundary)
-        }));
-    }
-    for (start, boundary) in lost_stops {
-        let at = boundaries.partition_point(|(index, _)| *index <= start);
-        let next = boundaries
-            .get(at..)
-            .into_iter()
-            .flatten()
-            .find(|(_, next)| next.refresh == boundary.refresh);
-        let before_next = next.map_or(usize::MAX, |(index, _)| index - 1);
-        let before_break = threads
-            .break_after(key, start)
-            .map_or(usize::MAX, |at| at - 1);
-        let latest = time(events, start) + LONGEST;
-        let in_reach = events.partition_point(|event| event.time <= latest) - 1;
-        let reach = before_next.min(before_break).min(in_reach);
-        // What runs after a token operation shows that it is over.
-        let at = indices.partition_point(|index| *index <= start);
-        let following = indices.get(at..).into_iter().flatten();
-        let over = following
-            .take_while(|index| **index <= reach)
-            .find(|index| {
-                events.get(**index).is_some_and(|event| {
-                    matches!(event.event_id, id::GET_KEYS_START | id::POST_LOGON_START)
-                })
-            });
-        let to = over.map_or(reach, |index| index - 1);
-        draft(boundary, Some(start), None, start, to);
+        for start in starts {
+            let place = start.place;
+            let at = edges.partition_point(|edge| edge.place <= place);
+            let mut next = edges.get(at..).into_iter().flatten();
+            let next = next.find(|next| next.boundary.refresh == refresh);
+            let before_next = next.map_or(Place::MAX, |next| next.place - 1);
+            let cut = survey.break_after(key, place);
+            let before_break = cut.map_or(Place::MAX, |at| at - 1);
+            let in_reach = until(&|event| event.time <= start.time + LONGEST) - 1;
+            let reach = before_next.min(before_break).min(in_reach);
+            // What runs after a token operation shows that it is over.
+            let over = thread.afterwards.partition_point(|over| *over <= place);
+            let over = thread.afterwards.get(over).filter(|over| **over <= reach);
+            let to = over.map_or(reach, |over| over - 1);
+            draft(refresh, Some(place), None, place, to);
+        }
     }
 }
 
 /// Gives each event of a thread to the innermost window around it.
-fn claim_by_thread(drafts: &[Draft], threads: &Threads, places: &mut [Place]) {
-    let mut by_thread: BTreeMap<ThreadKey, Vec<usize>> = BTreeMap::new();
-    for (number, draft) in drafts.iter().enumerate() {
-        if let Some(key) = draft.thread {
-            by_thread.entry(key).or_default().push(number);
+fn claim_by_thread(drafts: &[Draft], survey: &Survey, claims: &mut [Claim]) {
+    let mut of_threads: Vec<Vec<(Number, &Draft)>> = vec![Vec::new(); survey.threads.len()];
+    for (number, draft) in (0..).zip(drafts) {
+        if let Some(of_thread) = draft.thread.and_then(|thread| of_threads.get_mut(thread)) {
+            of_thread.push((number, draft));
         }
     }
-    for (key, numbers) in by_thread {
-        let Some(indices) = threads.events.get(&key) else {
-            continue;
-        };
-        let mut coming = numbers.into_iter().peekable();
-        let mut open: Vec<usize> = Vec::new();
-        let draft = |number: usize| drafts.get(number);
-        for &index in indices {
-            // Drafts are sorted by where they begin.
-            while let Some(number) =
-                coming.next_if(|number| draft(*number).is_some_and(|draft| draft.from <= index))
-            {
-                open.push(number);
+    for (thread, drafts) in survey.threads.iter().zip(of_threads) {
+        let via = Via::thread(thread.key);
+        // Drafts are sorted by where they begin.
+        let mut coming = drafts.iter().peekable();
+        let mut open: Vec<(Number, &Draft)> = Vec::new();
+        for &place in &thread.events {
+            while let Some(begun) = coming.next_if(|(_, draft)| draft.from <= place) {
+                open.push(*begun);
             }
-            while open
-                .last()
-                .is_some_and(|number| draft(*number).is_none_or(|draft| draft.to < index))
+            while open.pop_if(|(_, draft)| draft.to < place).is_some() {}
+            if let (Some((number, _)), Some(claim)) = (open.last(), claims.get_mut(place as usize))
             {
-                open.pop();
-            }
-            if let (Some(number), Some(place)) = (open.last(), places.get_mut(index)) {
-                *place = Place::Member(*number, key.via());
+                *claim = Claim::Member(*number, via);
             }
         }
-    }
-    // Operations may cross on a thread: each keeps its own boundaries.
-    for (number, draft) in drafts.iter().enumerate() {
-        for boundary in [draft.start, draft.stop].into_iter().flatten() {
-            if let (Some(place), Some(key)) = (places.get_mut(boundary), draft.thread) {
-                *place = Place::Member(number, key.via());
+        // Operations may cross on a thread: each keeps its own boundaries.
+        for (number, draft) in drafts {
+            for boundary in [draft.start, draft.stop].into_iter().flatten() {
+                if let Some(claim) = claims.get_mut(boundary as usize) {
+                    *claim = Claim::Member(number, via);
+                }
             }
         }
     }
@@ -438,130 +327,139 @@ fn claim_by_thread(drafts: &[Draft], threads: &Threads, places: &mut [Place]) {
 fn claim_by_correlation(
     events: &[Event],
     drafts: &mut [Draft],
-    threads: &Threads,
-    places: &mut [Place],
+    survey: &Survey,
+    claims: &mut [Claim],
 ) {
-    find_correlation_ids(events, drafts, places);
-    let mut by_id: HashMap<Uuid, Vec<usize>> = HashMap::new();
-    for (number, draft) in drafts.iter().enumerate() {
-        if let Some(id) = draft.correlation_id {
-            by_id.entry(id).or_default().push(number);
-        }
-    }
-    for numbers in by_id.values_mut() {
-        numbers.sort_by_key(|number| drafts.get(*number).map(|draft| draft.to));
-    }
-    for (index, event) in events.iter().enumerate() {
-        if !event.is_plugin() {
-            continue;
-        }
-        let Some(id) = event.correlation_id() else {
+    find_correlation_ids(drafts, survey, claims);
+    let by_id = ById::of(drafts);
+    for (index, id) in survey.ids.iter() {
+        let Some(claim) = claims.get_mut(index) else {
             continue;
         };
-        let Some(numbers) = by_id.get(&id) else {
-            continue;
-        };
-        let place = places.get(index).copied().unwrap_or(Place::Free);
-        if let Place::Member(number, _) = place {
+        if let Claim::Member(number, _) = claim {
             // Its thread says one window, its ID another: the ID is the request's own.
-            let own = drafts.get(number).and_then(|draft| draft.correlation_id);
-            if own.is_none_or(|own| own == id) {
+            let own = drafts.get(*number as usize);
+            if own.is_none_or(|own| own.correlation_id.is_none_or(|own| own == id)) {
                 continue;
             }
         }
-        let new = place_by_id(events, drafts, numbers, index);
-        if let (Some(new), Some(place)) = (new, places.get_mut(index)) {
-            *place = new;
+        if let Some(new) = place_by_id(events, drafts, by_id.get(id), index) {
+            *claim = new;
         }
     }
-    relate_keys(events, threads, &by_id, drafts, places);
+    relate_keys(survey, &by_id, claims);
+}
+
+/// The windows that have a correlation ID, by it and by their end.
+struct ById(Vec<WithId>);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct WithId {
+    id: IdNumber,
+    to: Place,
+    number: Number,
+}
+
+impl ById {
+    fn of(drafts: &[Draft]) -> ById {
+        let with_ids = (0..).zip(drafts).filter_map(|(number, draft)| {
+            Some(WithId {
+                id: draft.correlation_id?,
+                to: draft.to,
+                number,
+            })
+        });
+        let mut with_ids: Vec<WithId> = with_ids.collect();
+        with_ids.sort_unstable();
+        ById(with_ids)
+    }
+
+    /// Those with an ID.
+    fn get(&self, id: IdNumber) -> &[WithId] {
+        let start = self.0.partition_point(|with| with.id < id);
+        let end = self.0.partition_point(|with| with.id <= id);
+        self.0.get(start..end).unwrap_or(&[])
+    }
 }
 
 /// Where an event with the ID of these windows belongs.
 fn place_by_id(
     events: &[Event],
     drafts: &[Draft],
-    numbers: &[usize],
+    windows: &[WithId],
     index: usize,
-) -> Option<Place> {
-    let ended = ended_before(drafts, numbers, index);
-    let next = numbers.get(ended).copied().filter(|number| {
+) -> Option<Claim> {
+    let ended = ended_before(windows, index);
+    let next = windows.get(ended).filter(|next| {
         drafts
-            .get(*number)
-            .is_some_and(|draft| time(events, draft.from) - time(events, index) <= LONGEST)
+            .get(next.number as usize)
+            .is_some_and(|draft| time(events, draft.from as usize) - time(events, index) <= LONGEST)
     });
-    if let Some(number) = next {
-        return Some(Place::Member(number, Via::Correlation));
+    if let Some(next) = next {
+        return Some(Claim::Member(next.number, Via::Correlation));
     }
-    let last = numbers.get(ended.checked_sub(1)?)?;
-    Some(Place::Related(*last, Via::Correlation))
+    let last = windows.get(ended.checked_sub(1)?)?;
+    Some(Claim::Related(last.number, Via::Correlation))
 }
 
 /// How many of the windows, sorted by their end, end before an event.
-fn ended_before(drafts: &[Draft], numbers: &[usize], index: usize) -> usize {
-    numbers.partition_point(|number| drafts.get(*number).is_some_and(|draft| draft.to < index))
+fn ended_before(windows: &[WithId], index: usize) -> usize {
+    windows.partition_point(|window| (window.to as usize) < index)
 }
 
 /// The correlation ID of each window: that of its 1018 or 1030, else the first in it.
-fn find_correlation_ids(events: &[Event], drafts: &mut [Draft], places: &[Place]) {
-    let mut announced = vec![false; drafts.len()];
-    for (event, place) in events.iter().zip(places) {
-        let Place::Member(number, _) = place else {
-            continue;
-        };
-        let (Some(draft), Some(announced)) = (drafts.get_mut(*number), announced.get_mut(*number))
-        else {
-            continue;
-        };
-        let announces = matches!(
-            event.event_id,
-            id::GET_TOKEN_CORRELATION | id::REFRESH_CORRELATION
-        );
-        if ((announces && !*announced) || draft.correlation_id.is_none())
-            && let Some(id) = event.correlation_id()
+fn find_correlation_ids(drafts: &mut [Draft], survey: &Survey, claims: &[Claim]) {
+    let announcing = survey.lists.announcing.iter();
+    let announced = announcing.filter_map(|place| {
+        let index = *place as usize;
+        Some((index, survey.ids.of(index)?))
+    });
+    for (index, id) in announced.chain(survey.ids.iter()) {
+        if let Some(Claim::Member(number, _)) = claims.get(index)
+            && let Some(draft) = drafts.get_mut(*number as usize)
         {
-            draft.correlation_id = Some(id);
-            *announced = announces;
+            draft.correlation_id.get_or_insert(id);
         }
     }
 }
 
 /// GetKeys runs right after a window and names its request in between its own boundaries, which
 /// carry nothing themselves.
-fn relate_keys(
-    events: &[Event],
-    threads: &Threads,
-    by_id: &HashMap<Uuid, Vec<usize>>,
-    drafts: &[Draft],
-    places: &mut [Place],
-) {
-    for indices in threads.events.values() {
-        let mut open: Option<(usize, Option<usize>)> = None;
-        for &index in indices {
-            let Some(event) = events.get(index) else {
+fn relate_keys(survey: &Survey, by_id: &ById, claims: &mut [Claim]) {
+    let event_id = |place: &Place| survey.event_id(*place as usize);
+    for thread in &survey.threads {
+        let starts = thread.afterwards.iter();
+        for start in starts.filter(|place| event_id(place) == Some(id::GET_KEYS_START)) {
+            let is_free = |place: &Place| claims.get(*place as usize) == Some(&Claim::Free);
+            if !is_free(start) {
                 continue;
-            };
-            let is_free = places.get(index) == Some(&Place::Free);
-            match (event.event_id, &mut open) {
-                (id::GET_KEYS_START, _) if is_free => open = Some((index, None)),
-                (id::GET_KEYS_STOP, Some((start, Some(number)))) if is_free => {
-                    let (start, number) = (*start, *number);
-                    for end in [start, index] {
-                        if let Some(place) = places.get_mut(end) {
-                            *place = Place::Related(number, Via::Thread);
-                        }
+            }
+            let after = thread.events.partition_point(|place| place <= start);
+            let mut window = None;
+            let mut stop = None;
+            for place in thread.events.get(after..).into_iter().flatten() {
+                match event_id(place) {
+                    Some(id::GET_KEYS_STOP) => {
+                        stop = Some(place).filter(|place| is_free(place));
+                        break;
                     }
-                    open = None;
+                    Some(id::GET_KEYS_START) if is_free(place) => break,
+                    _ if window.is_none() => {
+                        let index = *place as usize;
+                        window = survey.ids.of(index).and_then(|id| {
+                            let windows = by_id.get(id);
+                            windows.get(ended_before(windows, index).checked_sub(1)?)
+                        });
+                    }
+                    _ => {}
                 }
-                (id::GET_KEYS_STOP, _) => open = None,
-                (_, Some((_, number @ None))) => {
-                    let window = event.correlation_id().and_then(|id| by_id.get(&id));
-                    *number = window.and_then(|numbers| {
-                        let ended = ended_before(drafts, numbers, index);
-                        numbers.get(ended.checked_sub(1)?).copied()
-                    });
+            }
+            if let (Some(window), Some(stop)) = (window, stop) {
+                for end in [start, stop] {
+                    if let Some(claim) = claims.get_mut(*end as usize) {
+                        *claim = Claim::Related(window.number, Via::Thread);
+                    }
                 }
-                _ => {}
             }
         }
     }
@@ -588,8 +486,8 @@ fn tells_of_operation(event: &Event) -> bool {
 /// Events without a boundary that belong together.
 #[derive(Default)]
 struct Loose {
-    members: Vec<usize>,
-    correlation_id: Option<Uuid>,
+    members: Vec<Place>,
+    correlation_id: Option<IdNumber>,
     /// The activities of its events, and how many events each has.
     activities: HashMap<Uuid, usize>,
     /// The time of its last event.
@@ -608,26 +506,27 @@ impl Loose {
 
 /// Builds windows from what no boundary claims: by correlation ID, then by activity, then by
 /// thread and moment.
-fn infer_windows(
-    events: &[Event],
-    threads: &Threads,
-    drafts: &mut Vec<Draft>,
-    places: &mut [Place],
-) {
+fn infer_windows(events: &[Event], survey: &Survey, drafts: &mut Vec<Draft>, claims: &mut [Claim]) {
     let mut groups: Vec<Loose> = Vec::new();
-    let mut by_id: HashMap<Uuid, usize> = HashMap::new();
+    let mut by_id: HashMap<IdNumber, usize> = HashMap::new();
     let mut by_activity: HashMap<Uuid, usize> = HashMap::new();
     let mut by_thread: HashMap<(Option<u32>, Option<u32>), usize> = HashMap::new();
-    for (index, event) in events.iter().enumerate() {
+    let free = (0..).zip(claims.iter());
+    let free = free.filter(|(_, claim)| **claim == Claim::Free);
+    for (place, _) in free {
         // What runs after a token operation is none of it.
-        let after = matches!(
-            event.event_id,
-            id::GET_KEYS_START | id::GET_KEYS_STOP | id::POST_LOGON_START | id::POST_LOGON_STOP
-        );
-        if !event.is_plugin() || after || places.get(index) != Some(&Place::Free) {
+        if matches!(
+            survey.event_id(place as usize),
+            None | Some(
+                id::GET_KEYS_START | id::GET_KEYS_STOP | id::POST_LOGON_START | id::POST_LOGON_STOP
+            )
+        ) {
             continue;
         }
-        let id = event.correlation_id();
+        let Some(event) = events.get(place as usize) else {
+            continue;
+        };
+        let id = survey.ids.of(place as usize);
         let thread = (event.process_id(), event.thread_id());
         let within = |number: Option<&usize>, groups: &[Loose], gap: TimeDelta| {
             let number = resolve(groups, *number?);
@@ -682,10 +581,9 @@ fn infer_windows(
             by_activity.insert(activity, number);
         }
         by_thread.insert(thread, number);
-        let before = threads.before.get(index).copied().flatten();
-        let repeated = evidence::repeats(event, before.and_then(|before| events.get(before)));
+        let repeated = evidence::repeats(event, || survey.before(events, place));
         if let Some(group) = groups.get_mut(number) {
-            group.members.push(index);
+            group.members.push(place);
             group.correlation_id = group.correlation_id.or(id);
             group.last = event.time;
             group.tells |= tells_of_operation(event) && !repeated;
@@ -696,7 +594,7 @@ fn infer_windows(
     }
     for group in groups {
         if group.tells && group.joined.is_none() {
-            place_loose(events, group, drafts, places);
+            claim_loose(events, survey, group, drafts, claims);
         }
     }
 }
@@ -727,11 +625,20 @@ fn join(groups: &mut [Loose], orphan: usize, into: usize) {
     }
 }
 
-fn place_loose(events: &[Event], mut group: Loose, drafts: &mut Vec<Draft>, places: &mut [Place]) {
+fn claim_loose(
+    events: &[Event],
+    survey: &Survey,
+    mut group: Loose,
+    drafts: &mut Vec<Draft>,
+    claims: &mut [Claim],
+) {
     group.members.sort_unstable();
-    let number = drafts.len();
-    let members = || group.members.iter().filter_map(|&index| events.get(index));
-    let refresh = members().any(|event| {
+    let Ok(number) = Number::try_from(drafts.len()) else {
+        return;
+    };
+    let members = || group.members.iter().map(|place| *place as usize);
+    let members = || members().filter_map(|index| Some((index, events.get(index)?)));
+    let refresh = members().any(|(_, event)| {
         matches!(
             event.event_id,
             id::REFRESH_FAILURE
@@ -743,24 +650,21 @@ fn place_loose(events: &[Event], mut group: Loose, drafts: &mut Vec<Draft>, plac
                     | id::ENTERPRISE_REFRESH_DIAGNOSTIC
         )
     });
-    let has_thread = members().all(|event| event.thread_id().is_some());
+    let has_thread = members().all(|(_, event)| event.thread_id().is_some());
     let by_thread = if has_thread { Via::Thread } else { Via::Time };
     let pairing = match group.correlation_id {
         Some(_) => Via::Correlation,
         None if group.is_one_activity() => Via::Activity,
         None => by_thread,
     };
-    for &index in &group.members {
-        let Some(event) = events.get(index) else {
-            continue;
-        };
-        let via = match event.correlation_id() {
+    for (index, event) in members() {
+        let via = match survey.ids.of(index) {
             Some(_) => Via::Correlation,
             None if event.activity_id().is_some() => Via::Activity,
             None => by_thread,
         };
-        if let Some(place) = places.get_mut(index) {
-            *place = Place::Member(number, via);
+        if let Some(claim) = claims.get_mut(index) {
+            *claim = Claim::Member(number, via);
         }
     }
     drafts.push(Draft {
@@ -780,77 +684,55 @@ fn place_loose(events: &[Event], mut group: Loose, drafts: &mut Vec<Draft>, plac
 
 /// Events of the token broker that name a window's request are related to it. Those that merely
 /// fall in the same seconds are not.
-fn relate_broker_events(events: &[Event], drafts: &[Draft], places: &mut [Place]) {
-    let mut by_id: HashMap<Uuid, usize> = HashMap::new();
-    for (number, draft) in drafts.iter().enumerate() {
+fn relate_broker_events(events: &[Event], survey: &Survey, drafts: &[Draft], claims: &mut [Claim]) {
+    if survey.lists.broker.is_empty() {
+        return;
+    }
+    let mut by_id: HashMap<IdNumber, Number> = HashMap::new();
+    for (number, draft) in (0..).zip(drafts) {
         if let Some(id) = draft.correlation_id {
             by_id.entry(id).or_insert(number);
         }
     }
-    for (index, event) in events.iter().enumerate() {
-        if event.provider != Provider::Aad || event.is_plugin() {
+    for place in &survey.lists.broker {
+        let index = *place as usize;
+        let Some(event) = events.get(index) else {
             continue;
-        }
+        };
         let texts = event.values(Role::Message);
-        let number = event
+        let mut ids = event
             .correlation_id()
             .into_iter()
-            .chain(texts.flat_map(correlation_ids_in))
-            .find_map(|id| by_id.get(&id));
-        if let (Some(number), Some(place)) = (number, places.get_mut(index)) {
-            *place = Place::Related(*number, Via::Correlation);
+            .chain(texts.flat_map(correlation_ids_in));
+        let number = ids.find_map(|id| by_id.get(&survey.ids.find(id)?));
+        if let (Some(number), Some(claim)) = (number, claims.get_mut(index)) {
+            *claim = Claim::Related(*number, Via::Correlation);
         }
     }
 }
 
-fn finish(events: &[Event], drafts: Vec<Draft>, threads: &Threads, places: &[Place]) -> Windows {
+fn finish(events: &[Event], survey: &Survey, drafts: Vec<Draft>, claims: &[Claim]) -> Windows {
     let mut counts = vec![0; drafts.len()];
-    for place in places {
-        if let Place::Member(number, _) = place
-            && let Some(count) = counts.get_mut(*number)
+    for claim in claims {
+        if let Claim::Member(number, _) = claim
+            && let Some(count) = counts.get_mut(*number as usize)
         {
             *count += 1;
         }
     }
     let mut members: Vec<Vec<Member>> = counts.into_iter().map(Vec::with_capacity).collect();
     let mut related: Vec<Vec<Member>> = vec![Vec::new(); drafts.len()];
-    let mut failures = vec![false; events.len()];
-    let mut housekeeping = vec![None; events.len()];
-    for (index, (event, place)) in events.iter().zip(places).enumerate() {
-        let reports = evidence::reports_failure(event);
-        let before = threads.before.get(index).copied().flatten();
-        let before = before.and_then(|before| events.get(before));
-        let in_window = matches!(place, Place::Member(..));
-        let excuse = reports
-            .then(|| evidence::housekeeping(event, before, in_window))
-            .flatten();
-        let fails = reports && excuse.is_none();
-        if let (Some(failure), Some(kept)) = (failures.get_mut(index), housekeeping.get_mut(index))
-        {
-            *failure = fails;
-            *kept = excuse;
-        }
-        match *place {
-            Place::Member(number, via) => {
-                if let Some(members) = members.get_mut(number) {
-                    members.push(Member { event: index, via });
-                }
-            }
-            Place::Related(number, via) => {
-                if let Some(related) = related.get_mut(number) {
-                    related.push(Member { event: index, via });
-                }
-            }
-            Place::Free => {}
+    for (event, claim) in claims.iter().enumerate() {
+        let (of_drafts, number, via) = match *claim {
+            Claim::Member(number, via) => (&mut members, number, via),
+            Claim::Related(number, via) => (&mut related, number, via),
+            Claim::Free => continue,
+        };
+        if let Some(of_draft) = of_drafts.get_mut(number as usize) {
+            of_draft.push(Member { event, via });
         }
     }
-    // A stop whose status is not 0 failed, whatever its severity bit says.
-    for stop in drafts.iter().filter_map(|draft| draft.stop) {
-        let status = events.get(stop).and_then(|event| event.code(Role::Status));
-        if let Some(failure) = failures.get_mut(stop) {
-            *failure |= status.is_some_and(|status| status.0 != 0);
-        }
-    }
+    let marks = marks(events, survey, &drafts, claims);
     let drafts = drafts.into_iter().zip(members.into_iter().zip(related));
     // Other windows may have claimed all that there was of one.
     let drafts: Vec<_> = drafts
@@ -859,71 +741,110 @@ fn finish(events: &[Event], drafts: Vec<Draft>, threads: &Threads, places: &[Pla
     let mut windows: Vec<Window> = drafts
         .into_par_iter()
         .with_min_len(SHARE)
-        .map(|(draft, (members, related))| window(events, &failures, draft, members, related))
+        .map_init(Vec::new, |told, (draft, (members, related))| {
+            told.clear();
+            told.extend(members.iter().filter_map(|member| {
+                Some(Told {
+                    index: member.event,
+                    event: events.get(member.event)?,
+                    id: survey.event_id(member.event)?,
+                    failure: marks.get(member.event)?.failure,
+                })
+            }));
+            window(events, draft, told, members, related)
+        })
         .collect();
     windows.sort_by_key(|window| window.start_event);
-    Windows {
-        windows,
-        failures,
-        housekeeping,
-        placed: places.iter().map(|place| *place != Place::Free).collect(),
+    Windows { windows, marks }
+}
+
+/// What each event is: a failure, or one that only looks like it, and whether a window has it.
+fn marks(events: &[Event], survey: &Survey, drafts: &[Draft], claims: &[Claim]) -> Vec<Mark> {
+    let placed = claims.iter().map(|claim| Mark {
+        placed: *claim != Claim::Free,
+        ..Mark::default()
+    });
+    let mut marks: Vec<Mark> = placed.collect();
+    for place in &survey.lists.reporting {
+        if let Some(mark) = marks.get_mut(*place as usize) {
+            mark.failure = true;
+        }
     }
+    for &place in &survey.lists.doubtful {
+        let index = place as usize;
+        let (Some(event), Some(mark)) = (events.get(index), marks.get_mut(index)) else {
+            continue;
+        };
+        let in_window = matches!(claims.get(index), Some(Claim::Member(..)));
+        let before = || survey.before(events, place);
+        mark.housekeeping = evidence::housekeeping(event, before, in_window);
+        mark.failure = mark.housekeeping.is_none();
+    }
+    // A stop whose status is not 0 failed, whatever its severity bit says.
+    for stop in drafts.iter().filter_map(|draft| draft.stop) {
+        let status = events
+            .get(stop as usize)
+            .and_then(|event| event.code(Role::Status));
+        if let Some(mark) = marks.get_mut(stop as usize) {
+            mark.failure |= status.is_some_and(|status| status.0 != 0);
+        }
+    }
+    marks
 }
 
 fn window(
     events: &[Event],
-    failures: &[bool],
     draft: Draft,
+    told: &[Told<'_>],
     members: Vec<Member>,
     related: Vec<Member>,
 ) -> Window {
-    let inferred = draft.start.is_none() && draft.stop.is_none();
+    let (start, stop) = (
+        draft.start.map(|at| at as usize),
+        draft.stop.map(|at| at as usize),
+    );
+    let inferred = start.is_none() && stop.is_none();
     let edge = |boundary: Option<usize>| match boundary {
         Some(_) => Edge::Seen,
         None if inferred => Edge::Inferred,
         None => Edge::Missing,
     };
-    let indices: Vec<usize> = members.iter().map(|member| member.event).collect();
-    let first = indices.first().copied().unwrap_or(draft.from);
-    let last = indices.last().copied().unwrap_or(draft.to);
-    let failing: Vec<usize> = indices
-        .iter()
-        .copied()
-        .filter(|index| failures.get(*index) == Some(&true))
-        .collect();
-    let prt = match inferred && is_enterprise_only(events, &indices) {
+    let first = told
+        .first()
+        .map_or(draft.from as usize, |first| first.index);
+    let last = told.last().map_or(draft.to as usize, |last| last.index);
+    let (start_event, end_event) = (start.unwrap_or(first), stop.unwrap_or(last));
+    let prt = match inferred && is_enterprise_only(told) {
         true => Prt::Enterprise,
         false => Prt::Entra,
     };
     let group = Group {
-        events,
-        members: &indices,
-        failures: &failing,
-        stop: draft.stop,
+        members: told,
+        stop: told
+            .iter()
+            .rfind(|member| Some(member.index) == stop)
+            .copied(),
         enterprise: prt == Prt::Enterprise,
     };
     let evidence = group.evidence();
     let first_failure = group.first_failure();
     let outcome = outcome(&group, &evidence);
-    let recovered = outcome == Outcome::Succeeded
-        && failing
-            .iter()
-            .filter_map(|index| events.get(*index))
-            .any(|event| !group.is_foreign(event));
     Window {
         operation: draft.operation,
         prt,
-        start: edge(draft.start),
-        start_event: draft.start.unwrap_or(first),
-        end: edge(draft.stop),
-        end_event: draft.stop.unwrap_or(last),
+        start: edge(start),
+        start_event,
+        began: time(events, start_event),
+        end: edge(stop),
+        end_event,
+        ended: time(events, end_event),
         pairing: draft.pairing,
         members,
         related,
         outcome,
-        recovered,
+        recovered: outcome == Outcome::Succeeded && group.has_failed(),
         first_failure,
-        only_stop_failed: first_failure.is_some() && first_failure == draft.stop,
+        only_stop_failed: first_failure.is_some() && first_failure == stop,
         decisive: match outcome {
             Outcome::Succeeded => None,
             _ => evidence.decisive(),
@@ -933,28 +854,28 @@ fn window(
 }
 
 /// Whether the AD FS token is all that these events give a status for.
-fn is_enterprise_only(events: &[Event], members: &[usize]) -> bool {
-    let members = || members.iter().filter_map(|&index| events.get(index));
-    let of_entra = |event: &Event| {
+fn is_enterprise_only(members: &[Told<'_>]) -> bool {
+    let of_entra = |id: u32| {
         matches!(
-            event.event_id,
+            id,
             id::LOGON_FAILURE | id::REALM_FAILURE | id::KEYS_FAILURE | id::REFRESH_FAILURE
                 ..=id::REFRESH_EXPIRED
                     | id::REFRESH_SUBJECT_MISMATCH
                     | id::SESSION_KEY_FAILURE
                     | id::GET_TOKEN_DIAGNOSTIC
                     | id::REFRESH_DIAGNOSTIC
-        ) || id::LOGON_FAILURES.contains(&event.event_id)
+        ) || id::LOGON_FAILURES.contains(&id)
     };
-    members().any(evidence::is_enterprise) && !members().any(of_entra)
+    let mut ids = members.iter().map(|member| member.id);
+    ids.clone().any(evidence::is_enterprise) && !ids.any(of_entra)
 }
 
 fn outcome(group: &Group<'_>, evidence: &Evidence) -> Outcome {
     let decides = |index: usize| {
-        group.events.get(index).is_some_and(|event| {
-            Some(index) == group.stop
+        group.member(index).is_some_and(|member| {
+            group.stop.is_some_and(|stop| stop.index == index)
                 || matches!(
-                    event.event_id,
+                    member.id,
                     id::GET_TOKEN_DIAGNOSTIC..=id::ENTERPRISE_REFRESH_DIAGNOSTIC
                 )
         })
@@ -969,20 +890,15 @@ fn outcome(group: &Group<'_>, evidence: &Evidence) -> Outcome {
             _ => Outcome::Failed,
         };
     }
-    let terminal = |index: &usize| {
-        let Some(event) = group.events.get(*index) else {
-            return false;
-        };
-        match event.event_id {
-            id::API_ERROR => evidence::is_get_token_call(event),
-            id::ENTERPRISE_REFRESH_FAILURE
-            | id::ENTERPRISE_LOGON_FAILURE
-            | id::ENTERPRISE_EXPIRED => group.enterprise,
-            id::LOGON_FAILURE
-            | id::REFRESH_FAILURE..=id::REFRESH_EXPIRED
-            | id::REFRESH_SUBJECT_MISMATCH => true,
-            other => id::LOGON_FAILURES.contains(&other),
+    let terminal = |member: &Told<'_>| match member.id {
+        id::API_ERROR => evidence::is_get_token_call(member.event),
+        id::ENTERPRISE_REFRESH_FAILURE | id::ENTERPRISE_LOGON_FAILURE | id::ENTERPRISE_EXPIRED => {
+            group.enterprise
         }
+        id::LOGON_FAILURE
+        | id::REFRESH_FAILURE..=id::REFRESH_EXPIRED
+        | id::REFRESH_SUBJECT_MISMATCH => true,
+        other => id::LOGON_FAILURES.contains(&other),
     };
     match group.members.iter().any(terminal) {
         true => Outcome::Failed,

@@ -4,13 +4,12 @@ use super::*;
 use crate::analysis::{Analysis, Link, Subject};
 use crate::diagnosis::Diagnosis;
 use crate::drs::Adal;
-use crate::evidence::{self, Decisive, Found};
-use crate::knowledge::Role;
+use crate::evidence::{self, Decisive, Found, Housekeeping};
 use crate::machine::Machine;
 use crate::problem::Problem;
 use crate::registration::{Attempt, Run, RunOutcome, ServerAnswer};
 use crate::scan::Scan;
-use crate::state::{self, User};
+use crate::state::User;
 use crate::token::TokenRequest;
 use crate::triage;
 use crate::window::{self, Edge, Member, Outcome, Via, Window};
@@ -114,10 +113,9 @@ pub(super) fn machine_report<'a>(
     analysis: &'a Analysis,
     all_events: bool,
 ) -> MachineReport<'a> {
-    let ids = |role| state::ids(&machine.events, role).collect();
     let ids = Ids {
-        device: ids(Role::DeviceId),
-        tenant: ids(Role::TenantId),
+        device: &analysis.device_ids,
+        tenant: &analysis.tenant_ids,
     };
     MachineReport {
         name: &machine.name,
@@ -155,10 +153,10 @@ pub(super) fn machine_report<'a>(
             .filter_map(|&index| Some(failure(machine.events.get(index)?, false)))
             .collect(),
         other_events: analysis
-            .placed
+            .marks
             .iter()
             .enumerate()
-            .filter(|(_, placed)| all_events && !**placed)
+            .filter(|(_, mark)| all_events && !mark.placed)
             .filter_map(|(index, _)| event_report(machine, analysis, index, None))
             .collect(),
         device_status: None,
@@ -179,9 +177,9 @@ pub(super) fn machine_report<'a>(
 
 /// The IDs that a machine's events name, by the events' indices.
 #[derive(Debug)]
-pub(super) struct Ids {
-    device: Vec<(usize, Uuid)>,
-    tenant: Vec<(usize, Uuid)>,
+pub(super) struct Ids<'a> {
+    device: &'a [(usize, Uuid)],
+    tenant: &'a [(usize, Uuid)],
 }
 
 /// The newest ID that was named up to an event.
@@ -195,7 +193,7 @@ fn newest_id(ids: &[(usize, Uuid)], event: usize) -> Option<Guid> {
 fn downstream<'a>(
     machine: &'a Machine,
     analysis: &'a Analysis,
-    ids: &Ids,
+    ids: &Ids<'_>,
 ) -> Option<Downstream<'a>> {
     let (_, Some(Subject::TokenRequest { user, request })) = analysis.diagnosis.as_ref()? else {
         return None;
@@ -210,8 +208,8 @@ fn downstream<'a>(
         user: &user.name,
         request: token_request_report(request),
         event: failure(machine.events.get(request.last_event)?, false),
-        device_id: newest_id(&ids.device, request.last_event),
-        tenant_id: newest_id(&ids.tenant, request.last_event),
+        device_id: newest_id(ids.device, request.last_event),
+        tenant_id: newest_id(ids.tenant, request.last_event),
     })
 }
 
@@ -253,8 +251,8 @@ pub(super) fn window_report<'a>(windows: &Windows<'a>, number: usize) -> Option<
             .map(|found| Guid(found.value)),
         upn: evidence.upn.as_ref().map(|found| found.value.as_str()),
         user_sid: evidence.user_sid.as_ref().map(|found| found.value.as_str()),
-        device_id: newest_id(&ids.device, window.end_event),
-        tenant_id: newest_id(&ids.tenant, window.end_event),
+        device_id: newest_id(ids.device, window.end_event),
+        tenant_id: newest_id(ids.tenant, window.end_event),
         credential_type: evidence
             .credential_type
             .as_ref()
@@ -361,14 +359,15 @@ pub(super) fn event_report<'a>(
     via: Option<Via>,
 ) -> Option<EventReport<'a>> {
     let event = machine.events.get(index)?;
+    let mark = analysis.mark(index);
     Some(EventReport {
         event_id: event.event_id,
         time: Time(event.time),
         record_id: event.record_id,
         channel: &event.channel,
         level: event.level.into(),
-        failure: analysis.failures.get(index).copied().unwrap_or(false),
-        housekeeping: analysis.housekeeping.get(index).copied().flatten(),
+        failure: mark.failure,
+        housekeeping: mark.housekeeping.map(Housekeeping::reason),
         via: via.map(ViaName::from),
         name: event.info().map(|info| info.name),
         data: event.data(),
@@ -385,7 +384,7 @@ fn failure(event: &Event, is_stop: bool) -> FailureReport<'_> {
         channel: &event.channel,
         record_id: event.record_id,
         time: Time(event.time),
-        code: evidence::telling_code(event),
+        code: evidence::telling_code(event).map(Cow::into_owned),
         is_stop,
         event,
     }
@@ -445,7 +444,7 @@ fn user_report<'a>(analysis: &'a Analysis, user: &'a User) -> UserReport<'a> {
 fn run_report<'a>(
     machine: &'a Machine,
     analysis: &'a Analysis,
-    ids: &Ids,
+    ids: &Ids<'_>,
     number: usize,
     run: &'a Run,
 ) -> Option<RunReport<'a>> {
@@ -493,8 +492,8 @@ fn run_report<'a>(
             .and_then(|last| last.join_type.as_deref()),
         tenant: run.tenant.as_deref(),
         tenant_type: run.tenant_type.as_deref(),
-        device_id: newest_id(&ids.device, end_event),
-        tenant_id: newest_id(&ids.tenant, end_event),
+        device_id: newest_id(ids.device, end_event),
+        tenant_id: newest_id(ids.tenant, end_event),
         pre_check: run.pre_check.as_deref(),
         diagnosis: analysis
             .run_diagnoses
