@@ -175,9 +175,10 @@ fn narrow(logs: &Logs) -> Option<report::Narrow> {
 /// Does all of the work on as many threads as were asked for.
 fn in_threads(
     logs: &Logs,
-    work: impl FnOnce() -> Result<ExitCode, String> + Send,
+    work: impl FnOnce() -> Result<ExitCode, String>,
 ) -> Result<ExitCode, String> {
-    scan::in_threads(options(logs), work).map_err(|error| error.to_string())?
+    scan::use_this_thread(options(logs)).map_err(|error| error.to_string())?;
+    work()
 }
 
 fn options(logs: &Logs) -> scan::Options {

@@ -253,14 +253,33 @@ pub fn in_threads<T: Send>(options: Options, work: impl FnOnce() -> T + Send) ->
     if rayon::current_thread_index().is_some() {
         return Ok(work());
     }
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.threads)
-        .build()
-        .map_err(|error| Error::Threads {
-            threads: options.threads,
-            detail: error.to_string(),
-        })?;
-    Ok(pool.install(work))
+    let pool = threads(options).build();
+    Ok(pool
+        .map_err(|error| no_threads(options, &error))?
+        .install(work))
+}
+
+/// Has this thread, and as many more as these options say, do all work until the process ends: what
+/// a program does that works once. This thread's memory is taken from the system in larger pieces
+/// than that of others.
+///
+/// # Errors
+///
+/// If the threads cannot be started, or were before.
+pub fn use_this_thread(options: Options) -> Result<(), Error> {
+    let started = threads(options).use_current_thread().build_global();
+    started.map_err(|error| no_threads(options, &error))
+}
+
+fn threads(options: Options) -> rayon::ThreadPoolBuilder {
+    rayon::ThreadPoolBuilder::new().num_threads(options.threads)
+}
+
+fn no_threads(options: Options, error: &rayon::ThreadPoolBuildError) -> Error {
+    Error::Threads {
+        threads: options.threads,
+        detail: error.to_string(),
+    }
 }
 
 fn scan_in_pool(paths: &[PathBuf], options: Options, progress: &Progress) -> Result<Scan, Error> {
