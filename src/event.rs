@@ -4,7 +4,7 @@ use crate::code::Code;
 use crate::knowledge::{EventInfo, Role, event_info};
 use crate::secret;
 use chrono::{DateTime, Utc};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroU32;
@@ -182,27 +182,24 @@ pub struct Data<'a> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct FieldNames(pub(crate) Vec<Arc<str>>);
 
-/// The values of a chunk's events: they stand in one text, so that an event costs hardly more than
-/// its own.
-#[derive(Debug)]
+/// The values of a chunk's events: they stand in one text, the same ones once, so that an event
+/// costs hardly more than what is its own.
+#[derive(Debug, Default)]
 pub(crate) struct Values {
     text: String,
-    /// Where each value ends. The next one begins behind the [`END_OF_VALUE`] that stands there.
-    /// What a chunk renders to is far below 4 GiB.
-    ends: Vec<u32>,
+    places: Vec<Place>,
 }
+
+/// Where a value starts and ends in the text. What a chunk renders to is far below 4 GiB.
+pub(crate) type Place = (u32, u32);
 
 /// What no value holds. It keeps values apart that are looked through at once.
 const END_OF_VALUE: u8 = 0;
 
 impl Values {
     fn get(&self, number: usize) -> Option<&str> {
-        let end = *self.ends.get(number)? as usize;
-        let start = match number.checked_sub(1) {
-            Some(before) => *self.ends.get(before)? as usize + 1,
-            None => 0,
-        };
-        self.text.get(start..end)
+        let (start, end) = *self.places.get(number)?;
+        self.text.get(start as usize..end as usize)
     }
 }
 
@@ -211,8 +208,14 @@ impl Values {
 pub(crate) struct Collector {
     /// What is appended to it is UTF-8.
     text: Vec<u8>,
-    ends: Vec<u32>,
+    /// Where the next value starts.
+    start: usize,
+    places: Vec<Place>,
 }
+
+/// How many values there were at some time, and the size of their text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark(usize, usize);
 
 impl Collector {
     /// The text, to which the next value is appended.
@@ -221,47 +224,82 @@ impl Collector {
     }
 
     /// What was appended is a value.
-    pub(crate) fn end_value(&mut self) {
-        let end = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
-        self.ends.push(end);
+    pub(crate) fn end_value(&mut self) -> Place {
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let place = (place(self.start), place(self.text.len()));
+        self.places.push(place);
         self.text.push(END_OF_VALUE);
+        self.start = self.text.len();
+        place
+    }
+
+    /// The next value is one that is there.
+    pub(crate) fn again(&mut self, place: Place) {
+        self.places.push(place);
+    }
+
+    /// What was appended is nothing of the next value, which is this.
+    pub(crate) fn end_masked(&mut self) {
+        self.text.truncate(self.start);
+        self.text.extend_from_slice(secret::MASK.as_bytes());
+        self.end_value();
     }
 
     /// The number of the next value.
     pub(crate) fn next(&self) -> u32 {
-        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.places.len()).unwrap_or(u32::MAX)
     }
 
-    /// Takes back this value and all after it.
-    pub(crate) fn take_back(&mut self, number: u32) {
-        self.ends.truncate(number as usize);
-        let end = self.ends.last().map_or(0, |end| *end as usize + 1);
-        self.text.truncate(end);
+    /// What there is now.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.places.len(), self.start)
+    }
+
+    /// Takes back all that came after.
+    pub(crate) fn take_back(&mut self, Mark(values, text): Mark) {
+        self.places.truncate(values);
+        self.text.truncate(text);
+        self.start = text;
     }
 
     /// Takes the values out, with every token in them masked, and leaves room for the next ones.
     pub(crate) fn collected(&mut self) -> Values {
         // Copies take no more room than what is in them, and the next ones need not grow.
-        let mut values = Collector::values(self.text.clone(), self.ends.clone());
-        self.take_back(0);
+        let values = Values {
+            // It is UTF-8; this shows it.
+            text: String::from_utf8(self.text.clone())
+                .unwrap_or_else(|text| String::from_utf8_lossy(text.as_bytes()).into_owned()),
+            places: self.places.clone(),
+        };
+        self.take_back(Mark(0, 0));
         // Hardly any chunk has something to mask.
-        if secret::may_hold_secret(&values.text) {
-            let mut masked = Collector::default();
-            for number in 0..values.ends.len() {
-                let value = secret::mask(values.get(number).unwrap_or_default());
-                masked.text.extend_from_slice(value.as_bytes());
-                masked.end_value();
-            }
-            values = Collector::values(masked.text, masked.ends);
+        match secret::may_hold_secret(&values.text) {
+            true => values.masked(),
+            false => values,
         }
-        values
     }
+}
 
-    fn values(text: Vec<u8>, ends: Vec<u32>) -> Values {
-        // It is UTF-8; this shows it.
-        let text = String::from_utf8(text)
-            .unwrap_or_else(|text| String::from_utf8_lossy(text.as_bytes()).into_owned());
-        Values { text, ends }
+impl Values {
+    fn masked(self) -> Values {
+        let mut text = String::with_capacity(self.text.len());
+        // Where each text started, and where it stands now.
+        let mut moved: HashMap<u32, Place> = HashMap::new();
+        let mut start = 0_u32;
+        for value in self.text.split(char::from(END_OF_VALUE)) {
+            let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+            let now = place(text.len());
+            text.push_str(&secret::mask(value));
+            moved.insert(start, (now, place(text.len())));
+            text.push(char::from(END_OF_VALUE));
+            start = start.saturating_add(place(value.len() + 1));
+        }
+        let places = self.places.iter();
+        let places = places.map(|(start, _)| moved.get(start).copied().unwrap_or_default());
+        Values {
+            places: places.collect(),
+            text,
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use crate::chunk::{RECORD_HEADER_SIZE, RECORD_MAGIC, SMALLEST_RECORD, Span};
 use crate::event::{
     Collector, Event, FieldNames, Header, Headers, Level, Meaning, Provider, Values, guid,
 };
-use crate::secret;
 use crate::typed::{self, Templates};
 use chrono::{DateTime, Utc};
 use evtx::{EvtxChunk, EvtxChunkHeader, ParserSettings};
@@ -588,12 +587,11 @@ impl Fields {
         let header = names.headers.get(header);
         let first = values.next();
         for (place, value) in texts.iter().enumerate() {
-            let shown = match header.meaning.is_secret(place) && !value.is_empty() {
-                true => secret::MASK,
-                false => value,
-            };
-            values.text().extend_from_slice(shown.as_bytes());
-            values.end_value();
+            values.text().extend_from_slice(value.as_bytes());
+            match header.meaning.is_secret(place) && !value.is_empty() {
+                true => values.end_masked(),
+                false => _ = values.end_value(),
+            }
         }
         Ok(Event::new(
             time,

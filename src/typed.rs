@@ -14,9 +14,10 @@ pub(crate) use plan::Templates;
 
 use crate::binxml::{DEFINITION_HEADER_SIZE, NO_DEPENDENCY, token, value as kind};
 use crate::chunk::{RECORD_HEADER_SIZE, Span, u32_at, u64_at};
-use crate::event::{Collector, Event, FieldNames, Header, Headers, Level, Meaning, Provider};
+use crate::event::{
+    Collector, Event, FieldNames, Header, Headers, Level, Meaning, Place, Provider,
+};
 use crate::record::{Names, intern};
-use crate::secret;
 use plan::{DataPlan, EventPlan, Part, Payload, Plan, Recent, Step, Strings, Text};
 use shape::{MOST_SHAPES, Shape};
 use std::ops::Range;
@@ -55,6 +56,7 @@ pub(crate) struct Reader<'a, 'n> {
     at_hand: [(u32, Option<usize>); AT_HAND],
     system: Vec<Value>,
     data: Vec<Value>,
+    texts: Texts,
 }
 
 /// An instance of a template.
@@ -81,15 +83,17 @@ impl<'a, 'n> Reader<'a, 'n> {
             at_hand: [(0, None); AT_HAND],
             system: Vec::new(),
             data: Vec::new(),
+            texts: Texts::default(),
         }
     }
 
     /// The event of a record, its values appended to these; nothing if the record is unusual.
     pub(crate) fn event(&mut self, record: &Span, values: &mut Collector) -> Option<Event> {
-        let first = values.next();
+        let before = values.mark();
         let event = self.read(record, values);
         if event.is_none() {
-            values.take_back(first);
+            values.take_back(before);
+            self.texts = Texts::default();
         }
         event
     }
@@ -111,7 +115,14 @@ impl<'a, 'n> Reader<'a, 'n> {
                 let Plan::Data(fields) = &self.names.templates.known.get(nested)?.plan else {
                     return None;
                 };
-                push_fields(self.chunk, fields, &self.data, &event.header, values)?;
+                push_fields(
+                    self.chunk,
+                    fields,
+                    &self.data,
+                    &event.header,
+                    &mut self.texts,
+                    values,
+                )?;
                 return Some(event);
             }
         }
@@ -211,7 +222,7 @@ impl<'a, 'n> Reader<'a, 'n> {
         let names = fields.map(|(fields, _)| Arc::clone(&fields.names));
         let event = record.system(plan, names, values.next())?;
         if let Some((fields, of)) = fields {
-            push_fields(chunk, fields, of, &event.header, values)?;
+            push_fields(chunk, fields, of, &event.header, &mut self.texts, values)?;
         }
         if let (Some(nested), Some(bytes)) = (data, chunk.get(instance.values..)) {
             let shapes = &mut templates.shapes;
@@ -487,23 +498,77 @@ fn push_fields(
     fields: &DataPlan,
     of: &[Value],
     header: &Header,
+    texts: &mut Texts,
     values: &mut Collector,
 ) -> Option<()> {
     for (place, field) in fields.values.iter().enumerate() {
         let value = match field {
-            Some(field) => Some(*of.get(usize::from(*field))?),
-            None => None,
+            Some(field) => *of.get(usize::from(*field))?,
+            None => {
+                values.end_value();
+                continue;
+            }
         };
-        let text = values.text();
-        let start = text.len();
-        if let Some(value) = value {
-            push_value(chunk, value, text)?;
+        if header.meaning.is_secret(place) {
+            let before = values.text().len();
+            push_value(chunk, value, values.text())?;
+            match values.text().len() > before {
+                true => values.end_masked(),
+                false => _ = values.end_value(),
+            }
+        } else if let Some(known) = texts.find(chunk, value) {
+            values.again(known);
+        } else {
+            push_value(chunk, value, values.text())?;
+            texts.remember(chunk, value, values.end_value());
         }
-        if header.meaning.is_secret(place) && text.len() > start {
-            text.truncate(start);
-            text.extend_from_slice(secret::MASK.as_bytes());
-        }
-        values.end_value();
     }
     Some(())
+}
+
+/// Texts of a chunk that were appended, by some of their bytes. IDs of requests, addresses and
+/// accounts come again and again.
+struct Texts([(Value, Place); TEXTS]);
+
+/// How many texts are at hand.
+const TEXTS: usize = 64;
+
+impl Default for Texts {
+    fn default() -> Texts {
+        // One that no text is.
+        let none = Value {
+            kind: kind::NULL,
+            length: 0,
+            at: 0,
+        };
+        Texts([(none, (0, 0)); TEXTS])
+    }
+}
+
+impl Texts {
+    /// Where a text stands already.
+    fn find(&self, chunk: &[u8], text: Value) -> Option<Place> {
+        let bytes = text.bytes(chunk)?;
+        let (known, place) = self.0.get(slot(text.kind, bytes)?)?;
+        let is_same = known.length == text.length && known.bytes(chunk)? == bytes;
+        is_same.then_some(*place)
+    }
+
+    fn remember(&mut self, chunk: &[u8], text: Value, place: Place) {
+        let slot = text.bytes(chunk).and_then(|bytes| slot(text.kind, bytes));
+        if let Some(known) = slot.and_then(|slot| self.0.get_mut(slot)) {
+            *known = (text, place);
+        }
+    }
+}
+
+/// Where a text would be found, by its first and its last letters; short ones cost too little.
+fn slot(of: u8, bytes: &[u8]) -> Option<usize> {
+    if of != kind::UNICODE {
+        return None;
+    }
+    let first = u64::from_le_bytes(*bytes.first_chunk()?);
+    let last = u64::from_le_bytes(*bytes.last_chunk()?);
+    let hash = (first ^ last.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    Some((hash >> 58) as usize % TEXTS)
 }
