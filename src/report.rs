@@ -800,7 +800,7 @@ pub struct EventReport<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Members<'a> {
     machine: &'a Machine,
-    analysis: &'a Analysis,
+    analysis: &'a Analysis<'a>,
     members: &'a [Member],
 }
 
@@ -965,7 +965,7 @@ mod schema {
 }
 
 /// Analyses every machine of a scan, on the threads of rayon's current pool.
-pub fn analyze(scan: &Scan) -> Vec<Analysis> {
+pub fn analyze(scan: &Scan) -> Vec<Analysis<'_>> {
     scan.machines
         .par_iter()
         .map(|machine| analysis::analyze(&machine.events))

@@ -17,16 +17,16 @@ use crate::window::{self, Edge, Member, Outcome, SHARE, Via, Window};
 impl<'a> Report<'a> {
     /// The report on a scan and the [`analyze`](crate::analysis::analyze)d events of its machines, in the
     /// same order.
-    pub fn new(scan: &'a Scan, analyses: &'a [Analysis]) -> Report<'a> {
+    pub fn new(scan: &'a Scan, analyses: &'a [Analysis<'a>]) -> Report<'a> {
         Report::build(scan, analyses, false)
     }
 
     /// The same with every event, as the timeline shows them.
-    pub fn with_all_events(scan: &'a Scan, analyses: &'a [Analysis]) -> Report<'a> {
+    pub fn with_all_events(scan: &'a Scan, analyses: &'a [Analysis<'a>]) -> Report<'a> {
         Report::build(scan, analyses, true)
     }
 
-    fn build(scan: &'a Scan, analyses: &'a [Analysis], all_events: bool) -> Report<'a> {
+    fn build(scan: &'a Scan, analyses: &'a [Analysis<'a>], all_events: bool) -> Report<'a> {
         let machines: Vec<MachineReport<'a>> = scan
             .machines
             .iter()
@@ -114,7 +114,7 @@ impl std::ops::AddAssign for Totals {
 
 pub(super) fn machine_report<'a>(
     machine: &'a Machine,
-    analysis: &'a Analysis,
+    analysis: &'a Analysis<'a>,
     all_events: bool,
 ) -> MachineReport<'a> {
     let windows = analysis.windows.par_iter().with_min_len(SHARE).enumerate();
@@ -192,7 +192,7 @@ fn newest_id(ids: &[(usize, Uuid)], event: usize) -> Option<Guid> {
 /// The token requests that a machine's diagnosis is about.
 fn downstream<'a>(
     machine: &'a Machine,
-    analysis: &'a Analysis,
+    analysis: &'a Analysis<'a>,
     ids: &Ids<'_>,
 ) -> Option<Downstream<'a>> {
     let (_, Some(Subject::TokenRequest { user, request })) = analysis.diagnosis.as_ref()? else {
@@ -215,10 +215,10 @@ fn downstream<'a>(
 
 fn window_report<'a>(
     machine: &'a Machine,
-    analysis: &'a Analysis,
+    analysis: &'a Analysis<'a>,
     ids: &Ids<'_>,
     number: usize,
-    window: &'a Window,
+    window: &'a Window<'a>,
 ) -> WindowReport<'a> {
     let event = |index: usize| machine.events.get(index);
     let id = |index: usize| event_id(machine, index);
@@ -248,14 +248,11 @@ fn window_report<'a>(
             .correlation_id
             .as_ref()
             .map(|found| Guid(found.value)),
-        upn: evidence.upn.as_ref().map(|found| found.value.as_str()),
-        user_sid: evidence.user_sid.as_ref().map(|found| found.value.as_str()),
+        upn: evidence.upn.as_ref().map(|found| found.value),
+        user_sid: evidence.user_sid.as_ref().map(|found| found.value),
         device_id: newest_id(ids.device, window.end_event),
         tenant_id: newest_id(ids.tenant, window.end_event),
-        credential_type: evidence
-            .credential_type
-            .as_ref()
-            .map(|found| found.value.as_str()),
+        credential_type: evidence.credential_type.as_ref().map(|found| found.value),
         outcome: window.outcome.into(),
         recovered: window.recovered,
         first_failure: window
@@ -268,9 +265,9 @@ fn window_report<'a>(
             .map(|found| status_report(machine, found)),
         server: evidence.server.as_ref().map(|found| ServerReport {
             code: found.value.code.as_deref(),
-            also: found.value.also.iter().map(String::as_str).collect(),
-            oauth_error: found.value.oauth_error.as_deref(),
-            description: found.value.description.as_deref(),
+            also: found.value.also.iter().map(|code| &**code).collect(),
+            oauth_error: found.value.oauth_error,
+            description: found.value.description,
             event_id: id(found.event),
         }),
         fault: evidence.fault.as_ref().map(|found| FaultReport {
@@ -288,8 +285,8 @@ fn window_report<'a>(
             let url = http.url.as_ref().map(|found| id(found.event));
             HttpReport {
                 status: http.status.as_ref().map(|found| found.value),
-                method: http.method.as_deref(),
-                url: http.url.as_ref().map(|found| found.value.as_str()),
+                method: http.method,
+                url: http.url.as_ref().map(|found| found.value),
                 event_id: status.or(url).unwrap_or(0),
                 url_event_id: url,
             }
@@ -309,7 +306,11 @@ fn window_report<'a>(
 }
 
 /// The process or thread of the boundaries, or of all events of an inferred window if they agree.
-fn shared(machine: &Machine, window: &Window, of: impl Fn(&Event) -> Option<u32>) -> Option<u32> {
+fn shared(
+    machine: &Machine,
+    window: &Window<'_>,
+    of: impl Fn(&Event) -> Option<u32>,
+) -> Option<u32> {
     let event = |index: usize| machine.events.get(index);
     let mut members = window
         .members
@@ -326,7 +327,7 @@ fn shared(machine: &Machine, window: &Window, of: impl Fn(&Event) -> Option<u32>
 
 pub(super) fn event_report<'a>(
     machine: &'a Machine,
-    analysis: &Analysis,
+    analysis: &Analysis<'_>,
     index: usize,
     via: Option<Via>,
 ) -> Option<EventReport<'a>> {
@@ -396,7 +397,7 @@ fn links(links: Option<&Vec<Link>>, other: impl Fn(&Link) -> String) -> Vec<Link
         .collect()
 }
 
-fn user_report<'a>(analysis: &'a Analysis, user: &'a User) -> UserReport<'a> {
+fn user_report<'a>(analysis: &'a Analysis<'a>, user: &'a User) -> UserReport<'a> {
     let failed = user.windows.iter().rev().find(|number| {
         let window = analysis.windows.get(**number);
         window.is_some_and(|window| window.outcome == Outcome::Failed)
@@ -425,7 +426,7 @@ fn user_report<'a>(analysis: &'a Analysis, user: &'a User) -> UserReport<'a> {
 /// Nothing only for a run without events, which there is none of.
 fn run_report<'a>(
     machine: &'a Machine,
-    analysis: &'a Analysis,
+    analysis: &'a Analysis<'a>,
     ids: &Ids<'_>,
     number: usize,
     run: &'a Run,
@@ -572,7 +573,7 @@ fn diagnosis_report(diagnosis: &Diagnosis) -> DiagnosisReport<'_> {
     }
 }
 
-fn machine_diagnosis(analysis: &Analysis) -> MachineDiagnosis<'_> {
+fn machine_diagnosis<'a>(analysis: &'a Analysis<'a>) -> MachineDiagnosis<'a> {
     let (means, subject) = match &analysis.diagnosis {
         Some((diagnosis, subject)) => (Some(diagnosis), *subject),
         None => (None, None),
