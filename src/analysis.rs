@@ -553,7 +553,7 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
 
 /// 308, or 360 of a joined device without a PRT.
 fn signed_in_without_account(event: &Event) -> bool {
-    let flag = |field: &str| event.data.get(field);
+    let flag = |field: &str| event.data().get(field);
     match event.event_id {
         id::NO_ENTRA_ACCOUNT => true,
         id::HELLO_NOT_STARTED => {

@@ -164,7 +164,7 @@ pub(crate) fn give_lost_names(logs: &mut [Log], mut hints: Hints) {
     }
     for log in logs.iter() {
         let mut last = "";
-        for event in log.events.iter().flat_map(Batch::events) {
+        for event in log.events.iter().flat_map(|batch| &batch.events) {
             let name = &*event.computer;
             if !name.is_empty() && name != last {
                 let hint = Hint {
@@ -195,7 +195,7 @@ pub(crate) fn give_lost_names(logs: &mut [Log], mut hints: Hints) {
         let mut count = 0_u64;
         for batch in &mut log.events {
             let mut events = std::mem::take(&mut batch.events);
-            let all = events.iter_mut().map(|decoded| &mut decoded.event);
+            let all = events.iter_mut();
             for event in all.filter(|event| event.computer.is_empty()) {
                 event.header = headers.get(Header {
                     computer: Arc::clone(&computer),
@@ -203,7 +203,7 @@ pub(crate) fn give_lost_names(logs: &mut [Log], mut hints: Hints) {
                 });
                 count += 1;
             }
-            *batch = Batch::of(events);
+            *batch = Batch::of(events, batch.forwarded);
         }
         log.problems.push(Problem {
             path: log.path.clone(),

@@ -2,10 +2,12 @@
 
 use crate::code::Code;
 use crate::knowledge::{EventInfo, Role, event_info};
+use crate::secret;
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -167,14 +169,11 @@ impl Level {
     }
 }
 
-/// Named values in the order of the record. A name that stands twice gets `#2`, `#3`, …
-///
-/// The values of all events of a chunk stand in one text, and events of one shape share their
-/// names, so that an event costs hardly more than its text.
-#[derive(Clone, Default)]
-pub struct Data {
-    names: Option<Arc<FieldNames>>,
-    values: Option<Arc<Values>>,
+/// An event's named values in the order of the record. A name that stands twice gets `#2`, `#3`, …
+#[derive(Clone, Copy)]
+pub struct Data<'a> {
+    names: &'a [Arc<str>],
+    values: Option<&'a Values>,
     /// The first of its values.
     first: u32,
 }
@@ -183,31 +182,49 @@ pub struct Data {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct FieldNames(pub(crate) Vec<Arc<str>>);
 
-/// The values of a chunk's events.
-#[derive(Clone, Debug, Default)]
+/// The values of a chunk's events: they stand in one text, so that an event costs hardly more than
+/// its own.
+#[derive(Debug)]
 pub(crate) struct Values {
     text: String,
-    /// Where each value ends; it begins where the one before it ends. What a chunk renders to is
-    /// far below 4 GiB.
+    /// Where each value ends. The next one begins behind the [`END_OF_VALUE`] that stands there.
+    /// What a chunk renders to is far below 4 GiB.
     ends: Vec<u32>,
 }
+
+/// What no value holds. It keeps values apart that are looked through at once.
+const END_OF_VALUE: u8 = 0;
 
 impl Values {
     fn get(&self, number: usize) -> Option<&str> {
         let end = *self.ends.get(number)? as usize;
-        let before = number.checked_sub(1).and_then(|at| self.ends.get(at));
-        self.text.get(before.map_or(0, |end| *end as usize)..end)
+        let start = match number.checked_sub(1) {
+            Some(before) => *self.ends.get(before)? as usize + 1,
+            None => 0,
+        };
+        self.text.get(start..end)
     }
+}
 
+/// The values of a chunk's events while they are decoded.
+#[derive(Debug, Default)]
+pub(crate) struct Collector {
+    /// What is appended to it is UTF-8.
+    text: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Collector {
     /// The text, to which the next value is appended.
-    pub(crate) fn text(&mut self) -> &mut String {
+    pub(crate) fn text(&mut self) -> &mut Vec<u8> {
         &mut self.text
     }
 
     /// What was appended is a value.
     pub(crate) fn end_value(&mut self) {
-        self.ends
-            .push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+        let end = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
+        self.ends.push(end);
+        self.text.push(END_OF_VALUE);
     }
 
     /// The number of the next value.
@@ -215,77 +232,76 @@ impl Values {
         u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
     }
 
-    /// Takes the values out of where they were collected, and leaves that for the next ones.
-    pub(crate) fn collected(&mut self) -> Values {
-        // Copies take no more room than what is in them, and the next ones need not grow.
-        let values = self.clone();
-        self.take_back(0);
-        values
-    }
-
     /// Takes back this value and all after it.
     pub(crate) fn take_back(&mut self, number: u32) {
         self.ends.truncate(number as usize);
-        let end = self.ends.last().map_or(0, |end| *end as usize);
+        let end = self.ends.last().map_or(0, |end| *end as usize + 1);
         self.text.truncate(end);
+    }
+
+    /// Takes the values out, with every token in them masked, and leaves room for the next ones.
+    pub(crate) fn collected(&mut self) -> Values {
+        // Copies take no more room than what is in them, and the next ones need not grow.
+        let mut values = Collector::values(self.text.clone(), self.ends.clone());
+        self.take_back(0);
+        // Hardly any chunk has something to mask.
+        if secret::may_hold_secret(&values.text) {
+            let mut masked = Collector::default();
+            for number in 0..values.ends.len() {
+                let value = secret::mask(values.get(number).unwrap_or_default());
+                masked.text.extend_from_slice(value.as_bytes());
+                masked.end_value();
+            }
+            values = Collector::values(masked.text, masked.ends);
+        }
+        values
+    }
+
+    fn values(text: Vec<u8>, ends: Vec<u32>) -> Values {
+        // It is UTF-8; this shows it.
+        let text = String::from_utf8(text)
+            .unwrap_or_else(|text| String::from_utf8_lossy(text.as_bytes()).into_owned());
+        Values { text, ends }
     }
 }
 
-impl Data {
-    /// Fields whose values begin with this one, of values that are still being collected: until
-    /// [`Data::found_in`] says where they are, it has none.
-    pub(crate) fn new(names: Option<Arc<FieldNames>>, first: u32) -> Data {
-        Data {
-            names,
-            values: None,
-            first,
-        }
-    }
-
-    pub(crate) fn found_in(&mut self, values: &Arc<Values>) {
-        self.values = Some(Arc::clone(values));
-    }
-
-    fn names(&self) -> &[Arc<str>] {
-        self.names.as_ref().map_or(&[], |names| names.0.as_slice())
-    }
-
-    fn value(&self, place: usize) -> Option<&str> {
-        self.values.as_ref()?.get(self.first as usize + place)
+impl<'a> Data<'a> {
+    fn value(&self, place: usize) -> Option<&'a str> {
+        self.values?.get(self.first as usize + place)
     }
 
     /// How many values there are.
     pub fn len(&self) -> usize {
-        self.names().len()
+        self.names.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.names().is_empty()
+        self.names.is_empty()
     }
 
     /// The value with this name.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        let place = self.names().iter().position(|known| **known == *name)?;
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        let place = self.names.iter().position(|known| **known == *name)?;
         self.value(place)
     }
 
     /// Names and values, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let names = self.names().iter().enumerate();
-        names.filter_map(|(place, name)| Some((&**name, self.value(place)?)))
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let names = self.names.iter().enumerate();
+        names.filter_map(move |(place, name)| Some((&**name, self.value(place)?)))
     }
 }
 
-impl PartialEq for Data {
-    fn eq(&self, other: &Data) -> bool {
+impl PartialEq for Data<'_> {
+    fn eq(&self, other: &Data<'_>) -> bool {
         self.iter().eq(other.iter())
     }
 }
 
-impl Eq for Data {}
+impl Eq for Data<'_> {}
 
-impl fmt::Debug for Data {
+impl fmt::Debug for Data<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
@@ -293,23 +309,23 @@ impl fmt::Debug for Data {
 
 /// One decoded record of a selected provider.
 ///
-/// Secrets are masked in `data`: no field of an event holds a token.
-#[derive(Clone, Debug)]
+/// Secrets are masked in its [`data`](Event::data): no value of an event holds a token.
+#[derive(Clone)]
 pub struct Event {
     /// When it was written, to 100 ns.
     pub time: DateTime<Utc>,
     /// Record ID within its channel.
     pub record_id: u64,
-    /// The process that wrote it; absent in some exports.
-    pub process_id: Option<u32>,
-    /// The thread that wrote it.
-    pub thread_id: Option<u32>,
-    /// The activity of the thread; not the request's correlation ID.
-    pub activity_id: Option<Uuid>,
-    /// The event's own values.
-    pub data: Data,
+    process_id: Option<NonZeroU32>,
+    thread_id: Option<NonZeroU32>,
+    /// Nil if there is none.
+    activity_id: Uuid,
     /// What it has in common with others.
     pub(crate) header: Arc<Header>,
+    /// Where its values are; until all of the chunk are decoded it has none.
+    values: Option<Arc<Values>>,
+    /// The first of them.
+    first_value: u32,
 }
 
 /// What hardly differs from one event with an ID to the next, and is held once for all of them: an
@@ -350,6 +366,13 @@ pub(crate) struct Meaning {
     roles: Vec<(Role, usize)>,
     /// A bit for each role that one of them has: most questions are about a role that none has.
     held: u32,
+}
+
+impl Meaning {
+    /// Whether nothing of this field may be shown.
+    pub(crate) fn is_secret(&self, place: usize) -> bool {
+        self.roles.contains(&(Role::Secret, place))
+    }
 }
 
 impl Header {
@@ -452,6 +475,20 @@ impl Meaning {
     }
 }
 
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("time", &self.time)
+            .field("record_id", &self.record_id)
+            .field("process_id", &self.process_id())
+            .field("thread_id", &self.thread_id())
+            .field("activity_id", &self.activity_id())
+            .field("data", &self.data())
+            .field("header", &self.header)
+            .finish()
+    }
+}
+
 impl Deref for Event {
     type Target = Header;
 
@@ -461,6 +498,58 @@ impl Deref for Event {
 }
 
 impl Event {
+    /// One whose values begin with this one, and are still being collected.
+    pub(crate) fn new(
+        time: DateTime<Utc>,
+        record_id: u64,
+        thread: (Option<u32>, Option<u32>),
+        activity_id: Option<Uuid>,
+        header: Arc<Header>,
+        first_value: u32,
+    ) -> Event {
+        let (process_id, thread_id) = thread;
+        Event {
+            time,
+            record_id,
+            // Process 0 and its threads are idle: exports write 0 where the number was lost.
+            process_id: process_id.and_then(NonZeroU32::new),
+            thread_id: thread_id.and_then(NonZeroU32::new),
+            activity_id: activity_id.unwrap_or_default(),
+            header,
+            values: None,
+            first_value,
+        }
+    }
+
+    /// Says where its values are.
+    pub(crate) fn found_in(&mut self, values: &Arc<Values>) {
+        self.values = Some(Arc::clone(values));
+    }
+
+    /// The process that wrote it; absent in some exports.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process_id.map(NonZeroU32::get)
+    }
+
+    /// The thread that wrote it; absent in some exports.
+    pub fn thread_id(&self) -> Option<u32> {
+        self.thread_id.map(NonZeroU32::get)
+    }
+
+    /// The activity of the thread; not the request's correlation ID.
+    pub fn activity_id(&self) -> Option<Uuid> {
+        (!self.activity_id.is_nil()).then_some(self.activity_id)
+    }
+
+    /// Its own values.
+    pub fn data(&self) -> Data<'_> {
+        Data {
+            names: self.names.as_ref().map_or(&[], |names| names.0.as_slice()),
+            values: self.values.as_deref(),
+            first: self.first_value,
+        }
+    }
+
     /// What is known of this event ID.
     pub fn info(&self) -> Option<&'static EventInfo> {
         self.meaning.info
@@ -485,7 +574,7 @@ impl Event {
     pub(crate) fn values(&self, role: Role) -> impl Iterator<Item = &str> {
         let places = self.meaning.places(role);
         places
-            .filter_map(|place| self.data.value(place))
+            .filter_map(|place| self.data().value(place))
             .filter(|value| !value.is_empty())
     }
 

@@ -44,7 +44,7 @@ pub(crate) fn reports_failure(event: &Event) -> bool {
 /// The Win32 error of a 220 that means that the computer object in AD could not be read. Other
 /// name formats are about the local host name.
 pub(crate) fn computer_object_unreadable(event: &Event) -> Option<u32> {
-    let format = event.data.get("Format")?;
+    let format = event.data().get("Format")?;
     (event.event_id == id::COMPUTER_NAME_UNREADABLE && format == "NameFullyQualifiedDN")
         .then(|| event.number(Role::Win32))
         .flatten()

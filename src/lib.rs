@@ -20,7 +20,7 @@
 //! let scan = scan::scan(&["authlogs".into()], scan::Options::default())?;
 //! let analyses = report::analyze(&scan);
 //! for machine in report::Report::new(&scan, &analyses).machines {
-//!     for window in &machine.windows {
+//!     for window in machine.windows.iter() {
 //!         if let Some(first) = &window.first_failure {
 //!             println!("{}: {} {:?}", machine.name, first.event_id, first.code);
 //!         }

@@ -4,7 +4,6 @@ use crate::bundle::{Hints, give_lost_names};
 use crate::event::{Event, guid, id};
 use crate::knowledge::Role;
 use crate::problem::{Problem, ProblemKind};
-use crate::record::Decoded;
 use crate::scan::Log;
 use chrono::{DateTime, Utc};
 use std::cmp::Ordering;
@@ -51,10 +50,13 @@ pub struct MachineLog {
     pub dirty: bool,
 }
 
-/// The events of a chunk.
+/// Events that follow one another in a log: those of a chunk, and of the next ones as long as all
+/// name one computer.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    pub(crate) events: Vec<Decoded>,
+    pub(crate) events: Vec<Event>,
+    /// Whether one of them was forwarded by the computer that wrote it.
+    pub(crate) forwarded: bool,
     /// The computers that they name, sorted: found while the events are at hand.
     pub(crate) computers: Vec<Arc<str>>,
     /// The channels that they name, sorted.
@@ -62,10 +64,10 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn of(events: Vec<Decoded>) -> Batch {
+    pub(crate) fn of(events: Vec<Event>, forwarded: bool) -> Batch {
         let (mut computers, mut channels) = (Vec::new(), Vec::new());
         let mut last = None;
-        for Decoded { event, .. } in &events {
+        for event in &events {
             let names = (&event.computer, &event.channel);
             if last != Some(names) {
                 last = Some(names);
@@ -75,13 +77,30 @@ impl Batch {
         }
         Batch {
             events,
+            forwarded,
             computers,
             channels,
         }
     }
 
-    pub(crate) fn events(&self) -> impl Iterator<Item = &Event> {
-        self.events.iter().map(|decoded| &decoded.event)
+    /// Takes in the batch that follows, if there is one computer for both.
+    pub(crate) fn join(&mut self, mut next: Batch) -> Option<Batch> {
+        if self.computers.len() > 1 || self.computers != next.computers {
+            return Some(next);
+        }
+        self.events.append(&mut next.events);
+        self.forwarded |= next.forwarded;
+        for channel in &next.channels {
+            insert(&mut self.channels, channel);
+        }
+        None
+    }
+
+    /// The events of a chunk.
+    pub(crate) fn decoded(events: Vec<Event>, numbers: &[u64]) -> Batch {
+        let forwarded = |(event, number): (&Event, &u64)| event.record_id != *number;
+        let forwarded = events.iter().zip(numbers).any(forwarded);
+        Batch::of(events, forwarded)
     }
 }
 
@@ -105,7 +124,15 @@ pub(crate) struct Sorted {
 /// Brings the logs' events together by machine. Equal names in several sources are one machine,
 /// unless they are to be kept apart or their logs contradict each other.
 pub(crate) fn sort_by_machine(mut logs: Vec<Log>, hints: Hints, separate: bool) -> Sorted {
-    logs.sort_by(|a, b| (&a.path, &a.ordinal).cmp(&(&b.path, &b.ordinal)));
+    // Names that are no UTF-8 may be shown alike.
+    let first = |log: &Log| {
+        let event = log.events.first()?.events.first()?;
+        Some((event.time, event.record_id))
+    };
+    logs.sort_by(|a, b| {
+        let place = (&a.path, &a.ordinal).cmp(&(&b.path, &b.ordinal));
+        place.then_with(|| (a.records, first(a)).cmp(&(b.records, first(b))))
+    });
     give_lost_names(&mut logs, hints);
     let names = Names::of(&logs);
     let mut sorted = Sorted {
@@ -178,7 +205,7 @@ struct Share {
 
 impl Share {
     fn events(&self) -> impl Iterator<Item = &Event> {
-        self.events.iter().flat_map(Batch::events)
+        self.events.iter().flat_map(|batch| &batch.events)
     }
 
     fn add(&mut self, batch: Batch) {
@@ -373,12 +400,27 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
     let mut logs = Vec::new();
     let mut problems = Vec::new();
     let count: u64 = shares.iter().map(|share| share.log.events).sum();
-    let mut events: Vec<Event> = Vec::with_capacity(count as usize);
+    let mut events: Vec<Event> = Vec::new();
+    let mut computers: Vec<Arc<str>> = Vec::new();
+    let mut order = Order::default();
     for share in shares {
         sources.insert(share.source);
         logs.push(share.log);
         for batch in share.events {
-            events.extend(batch.events.into_iter().map(|decoded| decoded.event));
+            for computer in &batch.computers {
+                insert(&mut computers, computer);
+            }
+            let before = events.len().saturating_sub(1);
+            // Most machines have most of their events in one log: these stay where they are.
+            match events.is_empty() {
+                true => {
+                    events = batch.events;
+                    events.reserve_exact((count as usize).saturating_sub(events.len()));
+                }
+                false => events.extend(batch.events),
+            }
+            // Seen now, as they are at hand.
+            order.see(events.get(before..).unwrap_or_default());
         }
         problems.extend(share.problems);
     }
@@ -392,21 +434,23 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
     logs.sort_by(|a, b| a.path.cmp(&b.path));
     problems.sort();
     let before = events.len();
-    order(&mut events);
+    order.establish(&mut events);
     let duplicates = (before - events.len()) as u64;
-
-    let runs = events.chunk_by(|a, b| a.computer == b.computer);
-    let spelled: BTreeSet<&Arc<str>> = runs
-        .filter_map(|run| run.first())
-        .map(|event| &event.computer)
-        .collect();
+    if computers.len() > 1 {
+        // Some may be spelled so in duplicates only.
+        computers.clear();
+        for run in events.chunk_by(|a, b| a.computer == b.computer) {
+            run.first()
+                .inspect(|event| insert(&mut computers, &event.computer));
+        }
+    }
     let is_newest =
         |event: &&Event| newest.is_none_or(|newest| event.computer.to_lowercase() == newest);
     // Another computer may have been renamed to it, and this one not.
     let last = events.iter().rfind(is_newest).or_else(|| events.last());
     let name = last.map_or_else(|| "".into(), |event| Arc::clone(&event.computer));
-    let others = spelled
-        .into_iter()
+    let others = computers
+        .iter()
         .filter(|other| other.to_lowercase() != name.to_lowercase() && !other.is_empty());
     let machine = Machine {
         shares_name: false,
@@ -423,21 +467,44 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
     (machine, duplicates)
 }
 
-/// Puts events in their total order, each once: by time, then channel, then record ID; within one
-/// instant on one thread what lies inside a window comes between its boundaries. Events are the
-/// same if computer, channel, record ID and time are: the first of them stays.
+/// How far events are in their total order, each once: by time, then channel, then record ID;
+/// within one instant on one thread what lies inside a window comes between its boundaries. Events
+/// are the same if computer, channel, record ID and time are: the first of them stays.
 ///
 /// Boundaries are all in the analytic channel, where record IDs tell the order; an operational
 /// event of the same instant has no such number and goes between start and stop.
-fn order(events: &mut Vec<Event>) {
-    // A log is in this order already, most of the time, and holds nothing twice.
-    let in_order = |a: &Event, b: &Event| by_time_channel_and_record(a, b).is_lt();
-    if !events.is_sorted_by(in_order) {
-        // Of the same ones the first stays ahead.
-        events.sort_by(by_time_channel_and_record);
-        leave_out_duplicates(events);
+#[derive(Default)]
+struct Order {
+    /// One comes before the one ahead of it, or is the same.
+    disturbed: bool,
+    /// Several are of one instant.
+    instants: bool,
+}
+
+impl Order {
+    /// Looks at events that follow one another.
+    fn see(&mut self, events: &[Event]) {
+        for pair in events.windows(2) {
+            if let [a, b] = pair {
+                self.instants |= a.time == b.time;
+                self.disturbed |= by_time_channel_and_record(a, b).is_ge();
+            }
+        }
     }
-    for_each_run(events, |a, b| a.time == b.time, order_instant);
+
+    /// Puts all of these in their order, which were looked at.
+    fn establish(mut self, events: &mut Vec<Event>) {
+        // A log is in this order already, most of the time, and holds nothing twice.
+        if self.disturbed {
+            // Of the same ones the first stays ahead.
+            events.sort_by(by_time_channel_and_record);
+            leave_out_duplicates(events);
+            self.instants = true;
+        }
+        if self.instants {
+            for_each_run(events, |a, b| a.time == b.time, order_instant);
+        }
+    }
 }
 
 fn by_time_channel_and_record(a: &Event, b: &Event) -> Ordering {
@@ -490,7 +557,7 @@ fn order_instant(instant: &mut [Event]) {
     }
     let mut threads: BTreeMap<(Option<u32>, Option<u32>), Vec<usize>> = BTreeMap::new();
     for (place, event) in instant.iter().enumerate() {
-        let thread = (event.process_id, event.thread_id);
+        let thread = (event.process_id(), event.thread_id());
         threads.entry(thread).or_default().push(place);
     }
     let mut order: Vec<usize> = (0..instant.len()).collect();
@@ -644,14 +711,14 @@ impl Names {
         if let [computer] = batch.computers.as_slice() {
             return BTreeMap::from([(self.root(computer), batch)]);
         }
-        let mut by_root: BTreeMap<&str, Vec<Decoded>> = BTreeMap::new();
-        for decoded in batch.events {
-            let root = self.root(&decoded.event.computer);
-            by_root.entry(root).or_default().push(decoded);
+        let mut by_root: BTreeMap<&str, Vec<Event>> = BTreeMap::new();
+        for event in batch.events {
+            let root = self.root(&event.computer);
+            by_root.entry(root).or_default().push(event);
         }
         let batches = by_root.into_iter();
         batches
-            .map(|(root, events)| (root, Batch::of(events)))
+            .map(|(root, events)| (root, Batch::of(events, batch.forwarded)))
             .collect()
     }
 
@@ -714,7 +781,7 @@ fn names_in(events: &[Batch], computers: &BTreeSet<&Arc<str>>) -> NamesIn {
     // By record ID, not by time: clocks jump, above all around a rename.
     let mut by_record: Vec<(u64, &str)> = events
         .iter()
-        .flat_map(Batch::events)
+        .flat_map(|batch| &batch.events)
         .map(|event| (event.record_id, &*event.computer))
         .filter(|(_, name)| !name.is_empty())
         .collect();
@@ -738,12 +805,10 @@ fn names_in(events: &[Batch], computers: &BTreeSet<&Arc<str>>) -> NamesIn {
     }
     // Records of another machine keep their own numbers when they are forwarded, and meet in one
     // log whatever their channel.
-    let mut decoded = events.iter().flat_map(|batch| &batch.events);
-    let channel = decoded.clone().next().map(|first| &first.event.channel);
-    let forwarded = decoded.any(|decoded| {
-        decoded.number != decoded.event.record_id || Some(&decoded.event.channel) != channel
-    });
-    if forwarded {
+    let mut channels = events.iter().flat_map(|batch| &batch.channels);
+    let channel = channels.next();
+    let forwarded = channels.any(|other| Some(other) != channel);
+    if forwarded || events.iter().any(|batch| batch.forwarded) {
         chain.clear();
     }
     NamesIn::Chain(chain)

@@ -3,8 +3,9 @@
 
 use crate::chunk::{RECORD_HEADER_SIZE, RECORD_MAGIC, SMALLEST_RECORD, Span};
 use crate::event::{
-    Data, Event, FieldNames, Header, Headers, Level, Meaning, Provider, Values, guid,
+    Collector, Event, FieldNames, Header, Headers, Level, Meaning, Provider, Values, guid,
 };
+use crate::secret;
 use crate::typed::{self, Templates};
 use chrono::{DateTime, Utc};
 use evtx::{EvtxChunk, EvtxChunkHeader, ParserSettings};
@@ -17,14 +18,16 @@ use uuid::Uuid;
 /// Where a chunk's header holds the offsets of the strings in it.
 const STRING_TABLE: std::ops::Range<usize> = 128..384;
 
-/// A decoded record of ours and where it stood.
-#[derive(Debug)]
+/// The decoded records of a chunk.
+#[derive(Debug, Default)]
 pub struct Decoded {
-    /// The event.
-    pub event: Event,
-    /// The record's number in the file. Differs from the event's record ID where the record was
-    /// written by another computer and forwarded.
-    pub number: u64,
+    /// The events of the selected providers, in their order.
+    pub events: Vec<Event>,
+    /// The number of each one's record in the file. It differs from the event's record ID where the
+    /// record was written by another computer and forwarded.
+    pub numbers: Vec<u64>,
+    /// The records that could not be decoded.
+    pub failed: Vec<Undecodable>,
 }
 
 /// A record that could not be decoded.
@@ -43,7 +46,7 @@ pub struct Names {
     pub(crate) strings: HashSet<Arc<str>>,
     pub(crate) headers: Headers,
     /// Where the values of a chunk are collected.
-    values: Values,
+    values: Collector,
     pub(crate) templates: Templates,
 }
 
@@ -83,81 +86,85 @@ pub(crate) fn unique_names(names: Vec<Arc<str>>) -> FieldNames {
 /// Decodes these records of the chunk and keeps those of the selected providers. `slot` may be
 /// changed: where the evtx crate is asked, everything else in it is covered up, so that the crate
 /// walks these records only.
-pub fn decode(
-    slot: &mut [u8],
-    records: &[Span],
-    names: &mut Names,
-) -> (Vec<Decoded>, Vec<Undecodable>) {
+pub fn decode(slot: &mut [u8], records: &[Span], names: &mut Names) -> Decoded {
     let mut values = std::mem::take(&mut names.values);
     let mut reader = typed::Reader::new(slot, names);
-    let events = records
-        .iter()
-        .map(|record| reader.event(record, &mut values));
-    let mut events: Vec<Option<Event>> = events.collect();
-    let rest = records
-        .iter()
-        .zip(&events)
-        .filter(|(_, event)| event.is_none());
-    let rest: Vec<Span> = rest.map(|(record, _)| *record).collect();
-    let mut failed = Vec::new();
-    if !rest.is_empty() {
-        let mut found = through_xml(slot, records, &rest, names, &mut values);
-        for (record, event) in records.iter().zip(&mut events) {
-            if event.is_some() {
-                continue;
-            }
-            match found.remove(&record.start) {
-                Some(Ok(read)) => *event = read,
-                Some(Err(detail)) => failed.push(unreached(record, Some(detail))),
-                None => failed.push(unreached(record, None)),
-            }
+    let mut decoded = Decoded {
+        // Nearly every record is one of ours, and read right away.
+        events: Vec::with_capacity(records.len()),
+        numbers: Vec::with_capacity(records.len()),
+        failed: Vec::new(),
+    };
+    let mut unusual = Vec::new();
+    for record in records {
+        match reader.event(record, &mut values) {
+            Some(event) => decoded.add(record, event),
+            None => unusual.push((decoded.events.len(), *record)),
         }
     }
-    let decoded = finish(records, events, values.collected());
+    if !unusual.is_empty() {
+        let asked: Vec<Span> = unusual.iter().map(|(_, record)| *record).collect();
+        let found = through_xml(slot, records, &asked, names, &mut values);
+        decoded.insert(unusual, found);
+    }
+    decoded.found_in(values.collected());
     names.values = values;
-    (decoded, failed)
+    decoded
 }
 
 /// The same out of the evtx crate's XML alone: what [`decode`] falls back to, and has to agree with.
-pub fn decode_through_xml(
-    slot: &mut [u8],
-    records: &[Span],
-    names: &mut Names,
-) -> (Vec<Decoded>, Vec<Undecodable>) {
-    let mut values = Values::default();
-    let mut found = through_xml(slot, records, records, names, &mut values);
-    let mut failed = Vec::new();
-    let events = records
-        .iter()
-        .map(|record| match found.remove(&record.start) {
-            Some(Ok(event)) => event,
-            Some(Err(detail)) => {
-                failed.push(unreached(record, Some(detail)));
-                None
-            }
-            None => {
-                failed.push(unreached(record, None));
-                None
-            }
-        });
-    let events = events.collect();
-    (finish(records, events, values), failed)
+pub fn decode_through_xml(slot: &mut [u8], records: &[Span], names: &mut Names) -> Decoded {
+    let mut values = Collector::default();
+    let found = through_xml(slot, records, records, names, &mut values);
+    let mut decoded = Decoded::default();
+    decoded.insert(records.iter().map(|record| (0, *record)).collect(), found);
+    decoded.found_in(values.collected());
+    decoded
 }
 
-/// The events with their values.
-fn finish(records: &[Span], events: Vec<Option<Event>>, values: Values) -> Vec<Decoded> {
-    let values = Arc::new(values);
-    // Most records have an event, and all of these are held for long: no more room than it takes.
-    let mut decoded = Vec::with_capacity(events.iter().flatten().count());
-    decoded.extend(records.iter().zip(events).filter_map(|(record, event)| {
-        let mut event = event?;
-        event.data.found_in(&values);
-        Some(Decoded {
-            event,
-            number: record.number,
-        })
-    }));
-    decoded
+/// Events by the offsets of their records; nothing of a record that another provider wrote.
+type Found = HashMap<usize, Result<Option<Event>, String>>;
+
+impl Decoded {
+    fn add(&mut self, record: &Span, event: Event) {
+        self.events.push(event);
+        self.numbers.push(record.number);
+    }
+
+    fn extend(&mut self, more: impl Iterator<Item = (Event, u64)>) {
+        for (event, number) in more {
+            self.events.push(event);
+            self.numbers.push(number);
+        }
+    }
+
+    /// Puts what was found of these records among the events, each behind as many of those that
+    /// are there as it says.
+    fn insert(&mut self, records: Vec<(usize, Span)>, mut found: Found) {
+        let known = std::mem::take(&mut self.events).into_iter();
+        let mut known = known.zip(std::mem::take(&mut self.numbers));
+        let mut passed = 0;
+        for (behind, record) in records {
+            self.extend(known.by_ref().take(behind - passed));
+            passed = behind;
+            match found.remove(&record.start) {
+                Some(Ok(Some(event))) => self.add(&record, event),
+                Some(Ok(None)) => {}
+                Some(Err(detail)) => self.failed.push(unreached(&record, Some(detail))),
+                None => self.failed.push(unreached(&record, None)),
+            }
+        }
+        self.extend(known);
+        // All of these are held for long.
+        self.events.shrink_to_fit();
+    }
+
+    fn found_in(&mut self, values: Values) {
+        let values = Arc::new(values);
+        for event in &mut self.events {
+            event.found_in(&values);
+        }
+    }
 }
 
 /// What the evtx crate makes of some of these records, by their offset.
@@ -166,8 +173,8 @@ fn through_xml(
     records: &[Span],
     asked: &[Span],
     names: &mut Names,
-    values: &mut Values,
-) -> HashMap<usize, Result<Option<Event>, String>> {
+    values: &mut Collector,
+) -> Found {
     let untouched = slot.to_vec();
     let Some(mut header) = cover(slot, records) else {
         return HashMap::new();
@@ -209,8 +216,8 @@ fn parse(
     header: &EvtxChunkHeader,
     records: &[Span],
     names: &mut Names,
-    values: &mut Values,
-) -> HashMap<usize, Result<Option<Event>, String>> {
+    values: &mut Collector,
+) -> Found {
     let mut found = HashMap::new();
     let mut errors: HashMap<u64, String> = HashMap::new();
     let mut general_error = None;
@@ -333,7 +340,7 @@ impl Section {
 fn event_from_xml(
     xml: &str,
     names: &mut Names,
-    values: &mut Values,
+    values: &mut Collector,
 ) -> Result<Option<Event>, String> {
     let mut fields = Fields::default();
     let mut reader = quick_xml::Reader::from_str(xml);
@@ -557,7 +564,7 @@ impl Fields {
         provider: Provider,
         fields: Vec<(Arc<str>, String)>,
         names: &mut Names,
-        values: &mut Values,
+        values: &mut Collector,
     ) -> Result<Event, String> {
         let time = self.time.ok_or("the record has no readable time")?;
         let event_id = self.event_id.ok_or("the record has no event ID")?;
@@ -579,24 +586,22 @@ impl Fields {
             meaning: Meaning::default(),
         };
         let header = names.headers.get(header);
-        let event = Event {
-            time,
-            record_id,
-            // Process 0 is idle: exports write it where the number was lost.
-            process_id: self.process_id.filter(|id| *id != 0),
-            thread_id: self.thread_id,
-            activity_id: self.activity_id,
-            data: Data::new(header.names.clone(), values.next()),
-            header,
-        };
-        let field_names = event.names.iter().flat_map(|names| &names.0);
-        for (name, value) in field_names.zip(texts) {
-            let text = values.text();
-            let start = text.len();
-            text.push_str(&value);
-            typed::mask_from(text, start, name, event.info());
+        let first = values.next();
+        for (place, value) in texts.iter().enumerate() {
+            let shown = match header.meaning.is_secret(place) && !value.is_empty() {
+                true => secret::MASK,
+                false => value,
+            };
+            values.text().extend_from_slice(shown.as_bytes());
             values.end_value();
         }
-        Ok(event)
+        Ok(Event::new(
+            time,
+            record_id,
+            (self.process_id, self.thread_id),
+            self.activity_id,
+            header,
+            first,
+        ))
     }
 }

@@ -193,10 +193,10 @@ fn by_process<'e>(
         if !is_of_a_run(event.event_id) {
             continue;
         }
-        let own = open.entry(event.process_id).or_default();
+        let own = open.entry(event.process_id()).or_default();
         let last = own.last().and_then(|last| events.get(*last));
         if last.is_some_and(|last| event.time - last.time > PAUSE) {
-            close(event.process_id, std::mem::take(own));
+            close(event.process_id(), std::mem::take(own));
         }
         own.push(index);
     }
@@ -267,7 +267,7 @@ fn add_service<'e>(
         });
         match next.and_then(|(_, number)| drafts.get_mut(*number)) {
             Some(draft) => draft.service.push(index),
-            None => left.entry(event.process_id).or_default().push(index),
+            None => left.entry(event.process_id()).or_default().push(index),
         }
     }
     for said in left.into_values() {
@@ -311,7 +311,7 @@ fn silent_runs(events: &[Event], said: &[usize], drafts: &mut Vec<Draft>) {
         taken = trigger + length.max(1);
         drafts.push(Draft {
             kind: Kind::Automatic,
-            process_id: event(at).and_then(|event| event.process_id),
+            process_id: event(at).and_then(|event| event.process_id()),
             own: Vec::new(),
             service: said.get(trigger - start..taken).unwrap_or(&[]).to_vec(),
         });

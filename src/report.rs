@@ -9,7 +9,6 @@
 use crate::analysis::{self, Analysis};
 use crate::code::Code;
 use crate::event::{Data, Event};
-use crate::knowledge::EventInfo;
 use crate::machine::Machine;
 use crate::problem::ProblemKind;
 use crate::scan::Scan;
@@ -20,6 +19,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use uuid::Uuid;
 
@@ -195,7 +195,7 @@ pub struct ExampleReport {
     /// The machine.
     pub machine: String,
     /// The window or run; null for token requests.
-    pub id: Option<String>,
+    pub id: Option<Id>,
     /// The first failing event.
     pub event_id: Option<u32>,
     /// The event's name.
@@ -265,7 +265,8 @@ pub struct MachineReport<'a> {
     /// The logs with events of it.
     pub logs: Vec<LogReport<'a>>,
     /// Acquisitions and refreshes, by start.
-    pub windows: Vec<WindowReport<'a>>,
+    #[cfg_attr(feature = "cli", schemars(with = "Vec<WindowReport<'a>>"))]
+    pub windows: Windows<'a>,
     /// Registration runs, by start.
     pub registrations: Vec<RunReport<'a>>,
     /// The users and how their tokens stand.
@@ -332,7 +333,7 @@ pub struct LogReport<'a> {
 #[non_exhaustive]
 pub struct WindowReport<'a> {
     /// Its name within the machine: w1, w2, …
-    pub id: String,
+    pub id: Id,
     /// What was asked for.
     pub operation: OperationName,
     /// Whose token.
@@ -390,12 +391,12 @@ pub struct WindowReport<'a> {
 }
 
 /// A link between a window and a registration run.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 #[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct LinkReport {
     /// The window or run.
-    pub id: String,
+    pub id: Id,
     /// Why.
     pub reason: ReasonName,
 }
@@ -410,7 +411,7 @@ pub struct MachineDiagnosis<'a> {
     /// The registration's own state.
     pub registration: StateName,
     /// The window or run that says so.
-    pub of: Option<String>,
+    pub of: Option<Id>,
     /// The rule that decided; null where there is nothing to explain, as is the rest.
     pub rule: Option<&'static str>,
     /// Why it decided.
@@ -470,7 +471,7 @@ pub struct UserReport<'a> {
     /// What the newest failure means; null if the token never failed.
     pub diagnosis: Option<DiagnosisReport<'a>>,
     /// The windows.
-    pub windows: Vec<String>,
+    pub windows: Vec<Id>,
     /// What the token broker asked for in vain.
     pub token_requests: Vec<TokenRequestReport<'a>>,
 }
@@ -508,7 +509,7 @@ pub struct TokenRequestReport<'a> {
 #[non_exhaustive]
 pub struct RunReport<'a> {
     /// Its name within the machine: r1, r2, …
-    pub id: String,
+    pub id: Id,
     /// Who tried.
     pub kind: RunKindName,
     /// Its first event.
@@ -787,13 +788,103 @@ pub struct EventReport<'a> {
         schemars(with = "std::collections::BTreeMap<String, String>")
     )]
     #[serde(serialize_with = "data")]
-    pub data: &'a Data,
-    /// What is known of the event.
+    pub data: Data<'a>,
+    /// The event itself.
     #[serde(skip)]
-    pub(crate) info: Option<&'static EventInfo>,
+    pub(crate) event: &'a Event,
     /// Its place in the machine's total order.
     #[serde(skip)]
     pub(crate) place: usize,
+}
+
+/// The windows of a machine, each made when it is asked for: what all of them say takes more room
+/// than what it is made from.
+#[derive(Debug)]
+pub struct Windows<'a> {
+    machine: &'a Machine,
+    analysis: &'a Analysis<'a>,
+    /// Which of the machine's windows they are.
+    numbers: Vec<usize>,
+    /// The runs that links may lead to, if not to all.
+    runs: Option<HashSet<Id>>,
+}
+
+impl<'a> Windows<'a> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    /// The window at a place.
+    pub fn get(&self, place: usize) -> Option<WindowReport<'a>> {
+        build::window_report(self, *self.numbers.get(place)?)
+    }
+
+    /// The windows, in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = WindowReport<'a>> {
+        let numbers = self.numbers.iter();
+        numbers.filter_map(|number| build::window_report(self, *number))
+    }
+
+    /// Those that ended so, in order.
+    pub fn that(&self, ended: OutcomeName) -> impl DoubleEndedIterator<Item = WindowReport<'a>> {
+        let numbers = self.numbered(ended);
+        numbers.filter_map(|number| build::window_report(self, number))
+    }
+
+    /// How many ended so.
+    pub fn count(&self, ended: OutcomeName) -> usize {
+        self.numbered(ended).count()
+    }
+
+    fn numbered(&self, ended: OutcomeName) -> impl DoubleEndedIterator<Item = usize> {
+        let outcome = |number: usize| Some(self.analysis.windows.get(number)?.outcome.into());
+        let numbers = self.numbers.iter().copied();
+        numbers.filter(move |number| outcome(*number) == Some(ended))
+    }
+
+    fn ids(&self) -> impl Iterator<Item = Id> {
+        self.numbers.iter().map(|number| Id::Window(*number))
+    }
+
+    fn retain(&mut self, is_kept: impl Fn(&WindowReport<'a>) -> bool) {
+        let mut numbers = std::mem::take(&mut self.numbers);
+        numbers.retain(|number| {
+            let window = build::window_report(self, *number);
+            window.is_some_and(|window| is_kept(&window))
+        });
+        self.numbers = numbers;
+    }
+
+    /// What tells the failed ones apart, in order.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = FailedWindow<'a>> {
+        let numbers = self.numbered(OutcomeName::Failed);
+        numbers.filter_map(|number| build::failed_window(self, number))
+    }
+}
+
+impl Serialize for Windows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+/// What of a failed window tells which failure it is.
+#[derive(Debug)]
+pub(crate) struct FailedWindow<'a> {
+    pub(crate) id: Id,
+    pub(crate) operation: OperationName,
+    pub(crate) prt: PrtName,
+    pub(crate) end: Time,
+    pub(crate) first_failure: Option<&'a Event>,
+    pub(crate) decisive: Option<&'a str>,
+    pub(crate) diagnosis: Option<DiagnosisReport<'a>>,
+    pub(crate) registrations: Vec<LinkReport>,
 }
 
 /// Events of a window, each made when it is asked for: most of a report are these.
@@ -834,7 +925,7 @@ impl Serialize for Members<'_> {
     }
 }
 
-fn data<S: Serializer>(data: &Data, serializer: S) -> Result<S::Ok, S::Error> {
+fn data<S: Serializer>(data: &Data<'_>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(data.iter())
 }
 
@@ -862,28 +953,44 @@ pub struct Time(pub DateTime<Utc>);
 impl Time {
     /// `YYYY-MM-DDThh:mm:ss.fffffffZ`; nothing of a year with more than four digits.
     fn digits(self) -> Option<[u8; 28]> {
-        let mut text = *b"0000-00-00T00:00:00.0000000Z";
-        // A leap second shows as nanoseconds beyond the second.
-        let time = self.0.naive_utc();
-        let ticks = time.nanosecond() % 1_000_000_000 / 100;
-        for (number, place) in [
-            (u32::try_from(time.year()).ok()?, 0..4),
-            (time.month(), 5..7),
-            (time.day(), 8..10),
-            (time.hour(), 11..13),
-            (time.minute(), 14..16),
-            (time.second(), 17..19),
-            (ticks, 20..27),
-        ] {
-            let mut rest = number;
-            for digit in text.get_mut(place)?.iter_mut().rev() {
-                *digit = b'0' + (rest % 10) as u8;
-                rest /= 10;
-            }
-            (rest == 0).then_some(())?;
-        }
-        Some(text)
+        let mut digits = [0; 28];
+        *digits.first_chunk_mut()? = self.second()?;
+        *digits.last_chunk_mut()? = self.fraction();
+        Some(digits)
     }
+
+    /// `YYYY-MM-DDThh:mm:ss.`
+    fn second(self) -> Option<[u8; 20]> {
+        let (date, time) = (self.0.naive_utc().date(), self.0.naive_utc().time());
+        let year = u32::try_from(date.year()).ok();
+        let year = year.filter(|year| *year < 10_000)?;
+        let seconds = time.num_seconds_from_midnight();
+        let [[a, b], [c, d]] = [year / 100, year % 100].map(two_digits);
+        let [[e, f], [g, h]] = [date.month(), date.day()].map(two_digits);
+        let [[i, j], [k, l], [m, n]] =
+            [seconds / 3600, seconds / 60 % 60, seconds % 60].map(two_digits);
+        Some([
+            a, b, c, d, b'-', e, f, b'-', g, h, b'T', i, j, b':', k, l, b':', m, n, b'.',
+        ])
+    }
+
+    /// `fffffffZ`
+    fn fraction(self) -> [u8; 8] {
+        // A leap second shows as nanoseconds beyond the second.
+        let ticks = self.0.nanosecond() % 1_000_000_000 / 100;
+        let [[a, b], [c, d], [e, f], [_, g]] = [
+            ticks / 100_000,
+            ticks / 1000 % 100,
+            ticks / 10 % 100,
+            ticks % 10,
+        ]
+        .map(two_digits);
+        [a, b, c, d, e, f, g, b'Z']
+    }
+}
+
+fn two_digits(number: u32) -> [u8; 2] {
+    [number / 10, number % 10].map(|digit| b'0' + digit as u8)
 }
 
 impl fmt::Display for Time {
@@ -912,13 +1019,47 @@ impl Serialize for Time {
     }
 }
 
+/// The name of a window or run within its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Id {
+    /// By the number of the window, from 0: w1, w2, …
+    Window(usize),
+    /// By the number of the run, from 0: r1, r2, …
+    Run(usize),
+}
+
+impl Id {
+    fn name(self) -> String {
+        let (letter, number) = match self {
+            Id::Window(number) => ('w', number),
+            Id::Run(number) => ('r', number),
+        };
+        let mut name = (number + 1).to_string();
+        name.insert(0, letter);
+        name
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.name())
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name())
+    }
+}
+
 /// A 32-bit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hex(pub Code);
 
 impl Serialize for Hex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        let text = self.0.spelled();
+        serializer.serialize_str(str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -928,13 +1069,13 @@ pub struct Guid(pub Uuid);
 
 impl Serialize for Guid {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0.hyphenated())
+        serializer.serialize_str(self.0.hyphenated().encode_lower(&mut [0; 36]))
     }
 }
 
 #[cfg(feature = "cli")]
 mod schema {
-    use super::{Guid, Hex, Time, VERSION, Version};
+    use super::{Guid, Hex, Id, Time, VERSION, Version};
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
     use std::borrow::Cow;
 
@@ -950,6 +1091,20 @@ mod schema {
                 }
             }
         };
+    }
+
+    impl JsonSchema for Id {
+        fn inline_schema() -> bool {
+            true
+        }
+
+        fn schema_name() -> Cow<'static, str> {
+            "Id".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({ "type": "string" })
+        }
     }
 
     schema!(Version, { "const": VERSION });
@@ -970,4 +1125,31 @@ pub fn analyze(scan: &Scan) -> Vec<Analysis<'_>> {
         .par_iter()
         .map(|machine| analysis::analyze(&machine.events))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Time;
+    use chrono::DateTime;
+
+    #[test]
+    fn a_time_has_seven_digits_whatever_it_is() {
+        for time in [
+            "0000-01-01T00:00:00.0000000Z",
+            "0009-10-02T03:40:05.0600007Z",
+            "2026-02-28T19:08:07.1234567Z",
+            "2016-12-31T23:59:60.9999999Z",
+            "9999-12-31T23:59:59.9999999Z",
+            "+10000-01-01T00:00:00.0000001Z",
+        ] {
+            let shown = Time(
+                DateTime::parse_from_rfc3339(time)
+                    .unwrap_or_else(|_| time.parse().unwrap())
+                    .into(),
+            );
+            let expected = time.trim_start_matches('+').replace(":60.", ":59.");
+            assert_eq!(shown.to_string(), expected);
+            assert_eq!(serde_json::to_value(shown).unwrap(), expected);
+        }
+    }
 }

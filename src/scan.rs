@@ -209,7 +209,6 @@ pub(crate) struct Log {
     pub(crate) dirty: bool,
     pub(crate) records: u64,
     pub(crate) chunks_damaged: u64,
-    /// Chunk by chunk, so that no event is moved before it is known whose it is.
     pub(crate) events: Vec<Batch>,
     pub(crate) problems: Vec<Problem>,
 }
@@ -482,7 +481,7 @@ impl Job<'_> {
         name: &str,
         worker: &mut Worker,
     ) -> Part {
-        let stretch = |first: u64, worker: &mut Worker| {
+        let stretch = |part: &mut Part, first: u64, worker: &mut Worker| {
             let started = Instant::now();
             let last = slots_in(bytes.size()).min(first + STRETCH);
             let mut slots = Slots {
@@ -494,31 +493,39 @@ impl Job<'_> {
             if first == 0 {
                 slots.begin(head);
             }
-            let mut part = Part::default();
             part.read(&mut slots, offset_of(last), header, name, &mut worker.names);
             let end = offset_of(last).min(bytes.size());
             let read = end - if first == 0 { 0 } else { offset_of(first) };
             self.progress.bytes.fetch_add(read, Ordering::Relaxed);
-            part.busy = started.elapsed();
-            part
+            part.busy += started.elapsed();
         };
         let firsts: Vec<u64> = (0..slots_in(bytes.size()))
             .step_by(STRETCH as usize)
             .collect();
-        match firsts.len() {
-            0 | 1 => stretch(0, worker),
-            _ => {
-                let parts: Vec<Part> = firsts
-                    .into_par_iter()
-                    .map_init(Worker::default, |worker, first| stretch(first, worker))
-                    .collect();
-                let mut whole = Part::default();
-                for part in parts {
-                    whole.add(part);
-                }
-                whole
-            }
+        // What one thread reads need not be put together.
+        let least = match rayon::current_num_threads() {
+            1 => firsts.len(),
+            _ => 1,
+        };
+        if firsts.len() <= least {
+            let mut whole = Part::default();
+            firsts
+                .iter()
+                .for_each(|first| stretch(&mut whole, *first, worker));
+            return whole;
         }
+        let new = || (Worker::default(), Part::default());
+        firsts
+            .into_par_iter()
+            .fold(new, |(mut worker, mut part), first| {
+                stretch(&mut part, first, &mut worker);
+                (worker, part)
+            })
+            .map(|(_, part)| part)
+            .reduce(Part::default, |mut part, next| {
+                part.add(next);
+                part
+            })
     }
 
     /// Reads a log whose bytes come one after the other, and returns how many there were.

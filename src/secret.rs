@@ -39,29 +39,35 @@ pub(crate) fn mask(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether there is anything in a text that [`mask_each`] could mask. Nearly all texts have none of
-/// it, and are looked through much faster for it.
-fn may_hold_secret(text: &str) -> bool {
+/// it, and are looked through much faster for it. Several texts may be looked through at once where
+/// a control character stands between them.
+pub(crate) fn may_hold_secret(text: &str) -> bool {
     let bytes = text.as_bytes();
     let begins_web_token = |at: usize| bytes.get(..at).is_some_and(|start| start.ends_with(b"ey"));
     let mut telling = memchr::memchr3_iter(b':', b'=', b'J', bytes);
-    if telling.any(|at| begins_web_token(at) || is_announced(bytes, at)) {
-        return true;
-    }
-    let ends_bearer = |at: usize| is_announced(bytes, at);
-    if has_blank_after_r(bytes) && memchr::memchr_iter(b' ', bytes).any(ends_bearer) {
-        return true;
-    }
-    has_long_run(bytes)
+    telling.any(|at| begins_web_token(at) || is_announced(bytes, at))
+        || has_bearer(bytes)
+        || has_long_run(bytes)
 }
 
-/// Whether a blank follows an R, as after `Bearer`: without a branch in it, so that many bytes are
-/// looked at at once.
-fn has_blank_after_r(bytes: &[u8]) -> bool {
-    let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
+/// Whether `Bearer` and a blank stand in a text: an R before a blank is looked for without a branch,
+/// so that many bytes are looked at at once.
+fn has_bearer(bytes: &[u8]) -> bool {
+    const BLOCK: usize = 64;
     let is = u8::from;
-    pairs.fold(0, |found, (before, b)| {
-        found | (is(*b == b' ') & is(*before | 0x20 == b'r'))
-    }) != 0
+    let ends_word =
+        |found: u8, (before, b): (&u8, &u8)| found | (is(*b == b' ') & is(*before | 0x20 == b'r'));
+    let after = bytes.get(1..).unwrap_or_default();
+    let blocks = bytes.chunks(BLOCK).zip(after.chunks(BLOCK));
+    blocks.enumerate().any(|(number, (block, after))| {
+        let found = match (block.first_chunk::<BLOCK>(), after.first_chunk::<BLOCK>()) {
+            (Some(block), Some(after)) => block.iter().zip(after).fold(0, ends_word),
+            _ => block.iter().zip(after).fold(0, ends_word),
+        };
+        let first = number * BLOCK + 1;
+        let ends_bearer = |at: usize| bytes.get(at) == Some(&b' ') && is_announced(bytes, at);
+        found != 0 && (first..first + after.len()).any(ends_bearer)
+    })
 }
 
 /// Whether there are enough characters of tokens or base64 in a row for an opaque token: such a run
@@ -79,8 +85,8 @@ fn has_long_run(bytes: &[u8]) -> bool {
     })
 }
 
-/// Whether what stands here follows a name that announces a secret, with nothing but quotes in
-/// between: a sign, or after `Bearer` a blank.
+/// Whether a colon or an equals sign here follows a name that announces a secret, with nothing but
+/// quotes in between, or a blank follows `Bearer`.
 fn is_announced(bytes: &[u8], at: usize) -> bool {
     let Some((before, [sign, ..])) = bytes.split_at_checked(at) else {
         return false;
@@ -92,16 +98,25 @@ fn is_announced(bytes: &[u8], at: usize) -> bool {
             .and_then(|start| text.get(start..));
         tail.is_some_and(|tail| tail.eq_ignore_ascii_case(name.as_bytes()))
     };
-    if *sign == b' ' {
-        return ends_with(before, "bearer");
+    match sign {
+        b' ' => return ends_with(before, "bearer"),
+        b':' | b'=' => {}
+        _ => return false,
     }
     let quotes = before.iter().rev();
     let quotes = quotes.take_while(|b| matches!(b, b'"' | b'\'' | b' ' | b'\\'));
     let name = before
         .get(..before.len() - quotes.count())
         .unwrap_or_default();
-    let may_end_one = |b: &u8| matches!(b | 0x20, b'n' | b't' | b'd' | b'y' | b'r' | b'l');
-    name.last().is_some_and(may_end_one) && NAMES.iter().any(|secret| ends_with(name, secret))
+    let [.., a, b] = name else { return false };
+    let end = [a | 0x20, b | 0x20];
+    // What the names end with.
+    let may_be_one = matches!(
+        &end,
+        b"en" | b"on" | b"et" | b"rd" | b"wd" | b"ey" | b"er" | b"al"
+    );
+    let mut names = NAMES.iter();
+    may_be_one && names.any(|secret| secret.as_bytes().ends_with(&end) && ends_with(name, secret))
 }
 
 /// The same, looked for at each place.

@@ -185,7 +185,7 @@ impl Survey {
 
 impl ThreadKey {
     fn of(event: &Event) -> ThreadKey {
-        match (event.process_id, event.thread_id, event.activity_id) {
+        match (event.process_id(), event.thread_id(), event.activity_id()) {
             (Some(process), Some(thread), _) => ThreadKey::Thread(process, thread),
             (_, _, Some(activity)) => ThreadKey::Activity(activity),
             _ => ThreadKey::Time,
@@ -328,7 +328,7 @@ impl<'e> Part<'e> {
         }
         if !event.is_plugin() {
             lists.broker.push(place);
-            let process = event.process_id;
+            let process = event.process_id();
             lists
                 .other_processes
                 .extend(process.map(|process| (process, place)));

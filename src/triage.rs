@@ -16,11 +16,14 @@
 //! others are told beside it.
 
 use crate::diagnosis;
+use crate::event::Event;
+use crate::evidence;
 use crate::report::{
-    ClassName, DiagnosisReport, Downstream, ExampleReport, ExplainedByReport, FailureReport,
-    GroupReport, LinkReport, MachineReport, OutcomeName, PrtName, ReadingReport, ReasonName,
-    RunOutcomeName, RunReport, StateName, Time, WindowReport,
+    ClassName, DiagnosisReport, Downstream, ExampleReport, ExplainedByReport, FailedWindow,
+    GroupReport, Id, LinkReport, MachineReport, PrtName, ReadingReport, ReasonName, RunOutcomeName,
+    RunReport, StateName, Time,
 };
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -28,19 +31,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 const NONE: &str = "none";
 
 /// The signature of a failed window.
-fn of_window(window: &WindowReport<'_>) -> String {
+fn of_window(window: &FailedWindow<'_>) -> String {
     let token = match window.prt {
         PrtName::Entra => "",
         PrtName::Enterprise => "enterprise-",
     };
-    let code = window.decisive.as_ref().map(|decisive| decisive.code);
-    let event = window.first_failure.as_ref();
-    format!(
-        "{token}{}/{}/{}",
-        window.operation.as_str(),
-        code.unwrap_or(NONE),
-        event_id(event)
-    )
+    let operation = window.operation.as_str();
+    let code = window.decisive.unwrap_or(NONE);
+    let event = event_id(window.first_failure);
+    format!("{token}{operation}/{code}/{event}")
 }
 
 /// The signature of a failed run.
@@ -48,81 +47,93 @@ fn of_run(run: &RunReport<'_>) -> String {
     let phase = run.phase.map_or(NONE, |phase| phase.as_str());
     let code = run.decisive.as_ref().map(|decisive| decisive.code);
     let code = code.unwrap_or(NONE);
-    let event = event_id(run.first_failure.as_ref());
+    let event = event_id(run.first_failure.as_ref().map(|failure| failure.event));
     format!("registration/{phase}/{code}/{event}")
 }
 
 pub(crate) fn of_downstream(downstream: &Downstream<'_>) -> String {
-    let event = event_id(Some(&downstream.event));
+    let event = event_id(Some(downstream.event.event));
     format!("downstream/{}/{event}", downstream.code)
 }
 
-fn event_id(failure: Option<&FailureReport<'_>>) -> String {
+fn event_id(failure: Option<&Event>) -> String {
     failure.map_or_else(|| NONE.to_owned(), |failure| failure.event_id.to_string())
 }
 
 /// Which group each failed window and run of a machine belongs to, and which of them are the newest
 /// failures of strands that still fail.
-pub(crate) struct Signatures<'r> {
-    of: HashMap<&'r str, String>,
-    open: HashSet<&'r str>,
+pub(crate) struct Signatures {
+    /// Each once: most windows of a machine fail alike.
+    signatures: Vec<String>,
+    /// By window or run: its signature, and when it ended.
+    of: HashMap<Id, (usize, Time)>,
+    open: HashSet<Id>,
 }
 
-impl<'r> Signatures<'r> {
-    pub(crate) fn of(machine: &'r MachineReport<'_>) -> Signatures<'r> {
-        let failed = || {
-            let windows = machine.windows.iter().enumerate();
-            windows.filter(|(_, window)| window.outcome == OutcomeName::Failed)
-        };
-        let mut of: HashMap<&str, String> = failed()
-            .map(|(_, window)| (window.id.as_str(), of_window(window)))
-            .collect();
+impl Signatures {
+    pub(crate) fn of(machine: &MachineReport<'_>) -> Signatures {
+        let (mut signatures, mut known) = (Vec::new(), HashMap::new());
+        let mut of: HashMap<Id, (usize, Time)> = HashMap::new();
+        for window in machine.windows.failures() {
+            let event = window.first_failure.map(|event| event.event_id);
+            let told = (window.prt, window.operation, window.decisive, event);
+            let signature = *known.entry(told).or_insert_with(|| {
+                signatures.push(of_window(&window));
+                signatures.len() - 1
+            });
+            of.insert(window.id, (signature, window.end));
+        }
         // Which window ended last decides; of several at once the one that began last.
-        let ended: HashMap<&str, (Time, usize)> = failed()
-            .map(|(place, window)| (window.id.as_str(), (window.end.time, place)))
-            .collect();
+        let ended = |id: &Id| of.get(id).map(|(_, end)| (*end, *id));
         let strands = machine.users.iter();
-        let mut open: HashSet<&str> = strands
+        let mut open: HashSet<Id> = strands
             .filter(|user| user.state == StateName::Failing)
-            .filter_map(|user| {
-                let windows = user.windows.iter().map(String::as_str);
-                windows
-                    .filter(|id| ended.contains_key(id))
-                    .max_by_key(|id| ended.get(id))
-            })
+            .filter_map(|user| user.windows.iter().filter_map(ended).max())
+            .map(|(_, id)| id)
             .collect();
         let runs = || {
             let runs = machine.registrations.iter();
             runs.filter(|run| run.outcome == RunOutcomeName::Failed)
         };
         let open_run = match machine.diagnosis.registration {
-            StateName::Failing => runs().next_back().map(|run| run.id.as_str()),
+            StateName::Failing => runs().next_back().map(|run| run.id),
             _ => None,
         };
+        let mut of_runs = HashMap::new();
         for run in runs() {
-            let id = run.id.as_str();
-            let still_fails = open_run == Some(id);
+            let still_fails = open_run == Some(run.id);
             let tied = run.windows.iter().filter(|link| ties(link));
             let window = tied
-                .map(|link| link.id.as_str())
-                .filter(|window| ended.contains_key(window))
-                .max_by_key(|window| (open.contains(window), ended.get(window)))
+                .filter_map(|link| ended(&link.id))
+                .max_by_key(|(end, id)| (open.contains(id), *end, *id))
+                .map(|(_, id)| id)
                 .filter(|window| open.contains(window) || !still_fails);
-            let signature = window.and_then(|window| of.get(window).cloned());
-            of.insert(id, signature.unwrap_or_else(|| of_run(run)));
+            let signature = match window.and_then(|window| of.get(&window)) {
+                Some((signature, _)) => *signature,
+                None => {
+                    signatures.push(of_run(run));
+                    signatures.len() - 1
+                }
+            };
+            of_runs.insert(run.id, (signature, run.end));
         }
+        of.extend(of_runs);
         open.extend(open_run);
-        Signatures { of, open }
+        Signatures {
+            signatures,
+            of,
+            open,
+        }
     }
 
     /// The signature of the group that a failed window or run belongs to.
-    pub(crate) fn group(&self, id: &str) -> Option<&str> {
-        self.of.get(id).map(String::as_str)
+    pub(crate) fn group(&self, id: Id) -> Option<&str> {
+        self.signatures.get(self.of.get(&id)?.0).map(String::as_str)
     }
 
     /// Whether it is the newest failure of a strand that still fails.
-    pub(crate) fn is_open(&self, id: &str) -> bool {
-        self.open.contains(id)
+    pub(crate) fn is_open(&self, id: Id) -> bool {
+        self.open.contains(&id)
     }
 }
 
@@ -135,18 +146,18 @@ fn ties(link: &LinkReport) -> bool {
 #[derive(Debug)]
 pub(crate) struct MachineFacts {
     name: String,
-    failures: BTreeMap<String, Seen>,
+    failures: BTreeMap<String, Seen<Example>>,
 }
 
 /// Failures of one signature.
 #[derive(Debug)]
-struct Seen {
+struct Seen<E> {
     windows: u64,
     registrations: u64,
     token_requests: u64,
     first: Time,
     last: Time,
-    example: Example,
+    example: E,
     /// By rule: what the failures mean. The example's counts the machine.
     readings: BTreeMap<&'static str, Reading>,
     /// The signatures of the runs behind the windows.
@@ -168,7 +179,8 @@ impl Example {
         let ExampleReport {
             machine, id, time, ..
         } = &self.report;
-        (self.open, *time, Reverse((machine.as_str(), id.as_deref())))
+        let id = id.map(|id| id.to_string());
+        (self.open, *time, Reverse((machine.as_str(), id)))
     }
 }
 
@@ -183,10 +195,10 @@ struct Reading {
 }
 
 /// A failed window or run, or what stands for failed token requests.
-struct Failure<'r, 'a> {
-    id: Option<&'r str>,
+struct Failure<'r> {
+    id: Option<Id>,
     open: bool,
-    event: Option<&'r FailureReport<'a>>,
+    event: Option<&'r Event>,
     /// Where no event failed: when it ended.
     end: Time,
     decisive: Option<&'r str>,
@@ -203,7 +215,7 @@ struct Means<'r> {
 }
 
 impl<'r> Means<'r> {
-    fn of(diagnosis: &'r DiagnosisReport<'_>) -> Means<'r> {
+    fn of(diagnosis: &DiagnosisReport<'r>) -> Means<'r> {
         Means {
             rule: diagnosis.rule,
             class: diagnosis.class,
@@ -216,139 +228,168 @@ impl<'r> Means<'r> {
 
 impl MachineFacts {
     pub(crate) fn of(machine: &MachineReport<'_>) -> MachineFacts {
-        let mut facts = MachineFacts {
-            name: machine.name.to_owned(),
-            failures: BTreeMap::new(),
-        };
+        let mut failures = BTreeMap::new();
         let signatures = Signatures::of(machine);
-        let runs: HashMap<&str, &RunReport<'_>> = machine
+        let runs: HashMap<Id, &RunReport<'_>> = machine
             .registrations
             .iter()
             .filter(|run| run.outcome == RunOutcomeName::Failed)
-            .map(|run| (run.id.as_str(), run))
+            .map(|run| (run.id, run))
             .collect();
         // A failure without a diagnosis there is none of: the last rule holds for all.
-        for window in &machine.windows {
+        for window in machine.windows.failures() {
             let (Some(signature), Some(diagnosis)) =
-                (signatures.group(&window.id), &window.diagnosis)
+                (signatures.group(window.id), &window.diagnosis)
             else {
                 continue;
             };
-            let seen = facts.see(
-                signature,
-                &Failure {
-                    id: Some(&window.id),
-                    open: signatures.is_open(&window.id),
-                    event: window.first_failure.as_ref(),
-                    end: window.end.time,
-                    decisive: window.decisive.as_ref().map(|decisive| decisive.code),
-                    means: Means::of(diagnosis),
-                },
-            );
+            let seen = Failure {
+                id: Some(window.id),
+                open: signatures.is_open(window.id),
+                event: window.first_failure,
+                end: window.end,
+                decisive: window.decisive,
+                means: Means::of(diagnosis),
+            };
+            let seen = seen.see(signature, &mut failures);
             seen.windows += 1;
             let behind = window.registrations.iter().filter(|link| ties(link));
-            let behind = behind.filter_map(|link| runs.get(link.id.as_str()));
+            let behind = behind.filter_map(|link| runs.get(&link.id));
             seen.explained_by.extend(behind.map(|run| of_run(run)));
         }
         for run in &machine.registrations {
-            let (Some(signature), Some(diagnosis)) = (signatures.group(&run.id), &run.diagnosis)
+            let (Some(signature), Some(diagnosis)) = (signatures.group(run.id), &run.diagnosis)
             else {
                 continue;
             };
             // Of a run that goes with a window the window is the evidence, which is seen by now.
-            if let Some(seen) = facts.failures.get_mut(signature)
+            if let Some(seen) = failures.get_mut(signature)
                 && signature != of_run(run)
             {
                 seen.registrations += 1;
                 continue;
             }
-            let seen = facts.see(
-                signature,
-                &Failure {
-                    id: Some(&run.id),
-                    open: signatures.is_open(&run.id),
-                    event: run.first_failure.as_ref(),
-                    end: run.end,
-                    decisive: run.decisive.as_ref().map(|decisive| decisive.code),
-                    means: Means::of(diagnosis),
-                },
-            );
-            seen.registrations += 1;
+            let seen = Failure {
+                id: Some(run.id),
+                open: signatures.is_open(run.id),
+                event: run.first_failure.as_ref().map(|failure| failure.event),
+                end: run.end,
+                decisive: run.decisive.as_ref().map(|decisive| decisive.code),
+                means: Means::of(diagnosis),
+            };
+            seen.see(signature, &mut failures).registrations += 1;
         }
-        facts.see_downstream(machine);
-        facts
-    }
-
-    /// The token requests that fail though the token is healthy; nothing where none do.
-    fn see_downstream(&mut self, machine: &MachineReport<'_>) -> Option<()> {
-        let downstream = machine.downstream.as_ref()?;
-        let of = &machine.diagnosis;
-        let seen = self.see(
-            &of_downstream(downstream),
-            &Failure {
-                id: None,
-                // The machine's state is about the token, which it has.
-                open: false,
-                event: Some(&downstream.event),
-                end: downstream.request.last,
-                decisive: Some(&downstream.code),
-                means: Means {
-                    rule: of.rule?,
-                    class: of.class?,
-                    stage: of.stage?,
-                    summary: of.summary?,
-                    next_steps: of.next_steps,
-                },
-            },
-        );
-        seen.token_requests += downstream.request.count;
-        seen.first = seen.first.min(downstream.request.first);
-        Some(())
-    }
-
-    /// Notes a failure under its signature.
-    fn see(&mut self, signature: &str, failure: &Failure<'_, '_>) -> &mut Seen {
-        let time = failure.event.map_or(failure.end, |event| event.time);
-        let rule = failure.means.rule;
-        let example = Example {
-            open: failure.open,
-            rule,
-            report: failure.example(&self.name, time),
-        };
-        let seen = self
-            .failures
-            .entry(signature.to_owned())
-            .and_modify(|seen| {
-                seen.first = seen.first.min(time);
-                seen.last = seen.last.max(time);
-            });
-        match seen {
-            std::collections::btree_map::Entry::Occupied(seen) => {
-                let seen = seen.into_mut();
-                seen.readings
-                    .entry(rule)
-                    .and_modify(|reading| reading.also(Some(failure.means.summary)))
-                    .or_insert_with(|| failure.reading());
-                if example.rank() > seen.example.rank() {
-                    seen.example = example;
-                }
-                seen
-            }
-            std::collections::btree_map::Entry::Vacant(place) => place.insert(Seen {
-                windows: 0,
-                registrations: 0,
-                token_requests: 0,
-                first: time,
-                last: time,
-                example,
-                readings: BTreeMap::from([(rule, failure.reading())]),
-                explained_by: BTreeSet::new(),
-            }),
+        see_downstream(machine, &mut failures);
+        let name = machine.name;
+        MachineFacts {
+            name: name.to_owned(),
+            failures: failures
+                .into_iter()
+                .map(|(signature, seen)| (signature, seen.told(name)))
+                .collect(),
         }
     }
 }
 
-impl Failure<'_, '_> {
+/// The token requests that fail though the token is healthy; nothing where none do.
+fn see_downstream<'r>(
+    machine: &'r MachineReport<'_>,
+    failures: &mut BTreeMap<String, Seen<Failure<'r>>>,
+) -> Option<()> {
+    let downstream = machine.downstream.as_ref()?;
+    let of = &machine.diagnosis;
+    let seen = Failure {
+        id: None,
+        // The machine's state is about the token, which it has.
+        open: false,
+        event: Some(downstream.event.event),
+        end: downstream.request.last,
+        decisive: Some(&downstream.code),
+        means: Means {
+            rule: of.rule?,
+            class: of.class?,
+            stage: of.stage?,
+            summary: of.summary?,
+            next_steps: of.next_steps,
+        },
+    };
+    let seen = seen.see(&of_downstream(downstream), failures);
+    seen.token_requests += downstream.request.count;
+    seen.first = seen.first.min(downstream.request.first);
+    Some(())
+}
+
+impl<'r> Seen<Failure<'r>> {
+    fn of(failure: Failure<'r>) -> Seen<Failure<'r>> {
+        Seen {
+            windows: 0,
+            registrations: 0,
+            token_requests: 0,
+            first: failure.time(),
+            last: failure.time(),
+            readings: BTreeMap::from([(failure.means.rule, failure.reading())]),
+            example: failure,
+            explained_by: BTreeSet::new(),
+        }
+    }
+
+    fn add(&mut self, failure: Failure<'r>) {
+        self.first = self.first.min(failure.time());
+        self.last = self.last.max(failure.time());
+        self.readings
+            .entry(failure.means.rule)
+            .and_modify(|reading| reading.also(Some(failure.means.summary)))
+            .or_insert_with(|| failure.reading());
+        if failure.tells_more_than(&self.example) {
+            self.example = failure;
+        }
+    }
+
+    /// What is kept of them.
+    fn told(self, machine: &str) -> Seen<Example> {
+        Seen {
+            windows: self.windows,
+            registrations: self.registrations,
+            token_requests: self.token_requests,
+            first: self.first,
+            last: self.last,
+            example: self.example.example(machine),
+            readings: self.readings,
+            explained_by: self.explained_by,
+        }
+    }
+}
+
+impl<'r> Failure<'r> {
+    fn time(&self) -> Time {
+        self.event.map_or(self.end, |event| Time(event.time))
+    }
+
+    /// Notes it under its signature.
+    fn see<'f>(
+        self,
+        signature: &str,
+        failures: &'f mut BTreeMap<String, Seen<Failure<'r>>>,
+    ) -> &'f mut Seen<Failure<'r>> {
+        use std::collections::btree_map::Entry::{Occupied, Vacant};
+        match failures.entry(signature.to_owned()) {
+            Occupied(seen) => {
+                let seen = seen.into_mut();
+                seen.add(self);
+                seen
+            }
+            Vacant(place) => place.insert(Seen::of(self)),
+        }
+    }
+
+    /// What still fails first, then the newest; of several at once the first by name.
+    fn tells_more_than(&self, other: &Failure<'_>) -> bool {
+        let rank = |of: &Failure<'_>| (of.open, of.time());
+        let name = |of: &Failure<'_>| of.id.map(|id| Reverse(id.to_string()));
+        let by_name = || name(self).cmp(&name(other));
+        rank(self).cmp(&rank(other)).then_with(by_name).is_gt()
+    }
+
     fn reading(&self) -> Reading {
         let means = &self.means;
         Reading {
@@ -359,18 +400,23 @@ impl Failure<'_, '_> {
         }
     }
 
-    fn example(&self, machine: &str, time: Time) -> ExampleReport {
-        ExampleReport {
-            machine: machine.to_owned(),
-            id: self.id.map(str::to_owned),
-            event_id: self.event.map(|event| event.event_id),
-            name: self.event.and_then(|event| event.name),
-            channel: self.event.map(|event| event.channel.to_owned()),
-            record_id: self.event.map(|event| event.record_id),
-            time,
-            code: self.event.and_then(|event| event.code.clone()),
-            decisive: self.decisive.map(str::to_owned),
-            summary: self.means.summary.to_owned(),
+    fn example(&self, machine: &str) -> Example {
+        let event = self.event;
+        Example {
+            open: self.open,
+            rule: self.means.rule,
+            report: ExampleReport {
+                machine: machine.to_owned(),
+                id: self.id,
+                event_id: event.map(|event| event.event_id),
+                name: event.and_then(Event::info).map(|info| info.name),
+                channel: event.map(|event| event.channel.to_string()),
+                record_id: event.map(|event| event.record_id),
+                time: self.time(),
+                code: event.and_then(evidence::telling_code).map(Cow::into_owned),
+                decisive: self.decisive.map(str::to_owned),
+                summary: self.means.summary.to_owned(),
+            },
         }
     }
 }
@@ -437,7 +483,7 @@ impl Triage {
 }
 
 impl Gathered {
-    fn add(&mut self, machine: &str, seen: Seen) {
+    fn add(&mut self, machine: &str, seen: Seen<Example>) {
         let failing = u64::from(seen.example.open);
         self.machines.push(machine.to_owned());
         self.failing += failing;

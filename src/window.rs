@@ -527,7 +527,7 @@ fn infer_windows(events: &[Event], survey: &Survey, drafts: &mut Vec<Draft>, cla
             continue;
         };
         let id = survey.ids.of(place as usize);
-        let thread = (event.process_id, event.thread_id);
+        let thread = (event.process_id(), event.thread_id());
         let within = |number: Option<&usize>, groups: &[Loose], gap: TimeDelta| {
             let number = resolve(groups, *number?);
             let group = groups.get(number)?;
@@ -535,12 +535,12 @@ fn infer_windows(events: &[Event], survey: &Survey, drafts: &mut Vec<Draft>, cla
         };
         let of_id = id.and_then(|id| within(by_id.get(&id), &groups, LONGEST));
         let of_activity = event
-            .activity_id
+            .activity_id()
             .and_then(|activity| within(by_activity.get(&activity), &groups, LONGEST));
         let of_thread = within(by_thread.get(&thread), &groups, MOMENT).filter(|&number| {
             // A thread goes on to its next activity within the moment.
             let group = groups.get(number);
-            group.is_some_and(|group| match event.activity_id {
+            group.is_some_and(|group| match event.activity_id() {
                 Some(activity) => {
                     group.activities.is_empty() || group.activities.contains_key(&activity)
                 }
@@ -577,7 +577,7 @@ fn infer_windows(events: &[Event], survey: &Survey, drafts: &mut Vec<Draft>, cla
         if let Some(id) = id {
             by_id.insert(id, number);
         }
-        if let Some(activity) = event.activity_id {
+        if let Some(activity) = event.activity_id() {
             by_activity.insert(activity, number);
         }
         by_thread.insert(thread, number);
@@ -587,7 +587,7 @@ fn infer_windows(events: &[Event], survey: &Survey, drafts: &mut Vec<Draft>, cla
             group.correlation_id = group.correlation_id.or(id);
             group.last = event.time;
             group.tells |= tells_of_operation(event) && !repeated;
-            if let Some(activity) = event.activity_id {
+            if let Some(activity) = event.activity_id() {
                 *group.activities.entry(activity).or_default() += 1;
             }
         }
@@ -650,7 +650,7 @@ fn claim_loose(
                     | id::ENTERPRISE_REFRESH_DIAGNOSTIC
         )
     });
-    let has_thread = members().all(|(_, event)| event.thread_id.is_some());
+    let has_thread = members().all(|(_, event)| event.thread_id().is_some());
     let by_thread = if has_thread { Via::Thread } else { Via::Time };
     let pairing = match group.correlation_id {
         Some(_) => Via::Correlation,
@@ -660,7 +660,7 @@ fn claim_loose(
     for (index, event) in members() {
         let via = match survey.ids.of(index) {
             Some(_) => Via::Correlation,
-            None if event.activity_id.is_some() => Via::Activity,
+            None if event.activity_id().is_some() => Via::Activity,
             None => by_thread,
         };
         if let Some(claim) = claims.get_mut(index) {

@@ -581,7 +581,7 @@ fn no_event_holds_a_token() {
     let paths = [folder.path().to_path_buf()];
     let scan = prtrace::scan::scan(&paths, Default::default()).unwrap();
     let events = || scan.machines.iter().flat_map(|machine| &machine.events);
-    for (name, value) in events().flat_map(|event| event.data.iter()) {
+    for (name, value) in events().flat_map(|event| event.data().iter()) {
         assert!(
             !value.contains("SECRET") && !value.contains("eyJ"),
             "{name}"
@@ -589,7 +589,7 @@ fn no_event_holds_a_token() {
     }
     let field = |event_id: u32, name: &str| {
         let event = events().find(|event| event.event_id == event_id).unwrap();
-        event.data.get(name).unwrap().to_string()
+        event.data().get(name).unwrap().to_string()
     };
     assert_eq!(field(103, "AuthToken"), "[masked]");
     assert_eq!(field(303, "AuthToken"), "[masked]");

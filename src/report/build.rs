@@ -12,7 +12,7 @@ use crate::scan::Scan;
 use crate::state::User;
 use crate::token::TokenRequest;
 use crate::triage;
-use crate::window::{self, Edge, Member, Outcome, SHARE, Via, Window};
+use crate::window::{self, Edge, Member, Outcome, Via, Window};
 
 impl<'a> Report<'a> {
     /// The report on a scan and the [`analyze`](crate::analysis::analyze)d events of its machines, in the
@@ -72,10 +72,6 @@ impl Totals {
 
     /// Counts a machine with so many events.
     pub(super) fn add(&mut self, machine: &MachineReport<'_>, events: u64) {
-        let failed = machine
-            .windows
-            .iter()
-            .filter(|window| window.outcome == OutcomeName::Failed);
         let runs_failed = machine
             .registrations
             .iter()
@@ -83,7 +79,7 @@ impl Totals {
         self.machines += 1;
         self.events += events;
         self.windows += machine.windows.len() as u64;
-        self.windows_failed += failed.count() as u64;
+        self.windows_failed += machine.windows.count(OutcomeName::Failed) as u64;
         self.registrations += machine.registrations.len() as u64;
         self.registrations_failed += runs_failed.count() as u64;
         self.problems += machine.problems.len() as u64;
@@ -117,11 +113,6 @@ pub(super) fn machine_report<'a>(
     analysis: &'a Analysis<'a>,
     all_events: bool,
 ) -> MachineReport<'a> {
-    let windows = analysis.windows.par_iter().with_min_len(SHARE).enumerate();
-    let ids = Ids {
-        device: &analysis.device_ids,
-        tenant: &analysis.tenant_ids,
-    };
     MachineReport {
         name: &machine.name,
         shares_name: machine.shares_name,
@@ -141,14 +132,11 @@ pub(super) fn machine_report<'a>(
                 dirty: log.dirty,
             })
             .collect(),
-        windows: windows
-            .map(|(number, window)| window_report(machine, analysis, &ids, number, window))
-            .collect(),
         registrations: analysis
             .runs
             .iter()
             .enumerate()
-            .filter_map(|(number, run)| run_report(machine, analysis, &ids, number, run))
+            .filter_map(|(number, run)| run_report(machine, analysis, number, run))
             .collect(),
         users: analysis
             .users
@@ -172,14 +160,14 @@ pub(super) fn machine_report<'a>(
         gaps: Vec::new(),
         problems: machine.problems.iter().map(problem).collect(),
         is_part: false,
-        downstream: downstream(machine, analysis, &ids),
+        downstream: downstream(machine, analysis),
+        windows: Windows {
+            machine,
+            analysis,
+            numbers: (0..analysis.windows.len()).collect(),
+            runs: None,
+        },
     }
-}
-
-/// The IDs that a machine's events name, by the events' indices.
-struct Ids<'a> {
-    device: &'a [(usize, Uuid)],
-    tenant: &'a [(usize, Uuid)],
 }
 
 /// The newest ID that was named up to an event.
@@ -190,11 +178,7 @@ fn newest_id(ids: &[(usize, Uuid)], event: usize) -> Option<Guid> {
 }
 
 /// The token requests that a machine's diagnosis is about.
-fn downstream<'a>(
-    machine: &'a Machine,
-    analysis: &'a Analysis<'a>,
-    ids: &Ids<'_>,
-) -> Option<Downstream<'a>> {
+fn downstream<'a>(machine: &'a Machine, analysis: &'a Analysis<'a>) -> Option<Downstream<'a>> {
     let (_, Some(Subject::TokenRequest { user, request })) = analysis.diagnosis.as_ref()? else {
         return None;
     };
@@ -208,18 +192,16 @@ fn downstream<'a>(
         user: &user.name,
         request: token_request_report(request),
         event: failure(machine.events.get(request.last_event)?, false),
-        device_id: newest_id(ids.device, request.last_event),
-        tenant_id: newest_id(ids.tenant, request.last_event),
+        device_id: newest_id(&analysis.device_ids, request.last_event),
+        tenant_id: newest_id(&analysis.tenant_ids, request.last_event),
     })
 }
 
-fn window_report<'a>(
-    machine: &'a Machine,
-    analysis: &'a Analysis<'a>,
-    ids: &Ids<'_>,
-    number: usize,
-    window: &'a Window<'a>,
-) -> WindowReport<'a> {
+pub(super) fn window_report<'a>(windows: &Windows<'a>, number: usize) -> Option<WindowReport<'a>> {
+    let Windows {
+        machine, analysis, ..
+    } = *windows;
+    let window = analysis.windows.get(number)?;
     let event = |index: usize| machine.events.get(index);
     let id = |index: usize| event_id(machine, index);
     let members = |members: &'a [Member]| Members {
@@ -229,8 +211,8 @@ fn window_report<'a>(
     };
     let evidence = &window.evidence;
     let time = |index: usize| Time(window::time(&machine.events, index));
-    WindowReport {
-        id: window_id(number),
+    Some(WindowReport {
+        id: Id::Window(number),
         operation: window.operation.into(),
         prt: window.prt.into(),
         start: EdgeReport {
@@ -242,16 +224,16 @@ fn window_report<'a>(
             boundary: window.end.into(),
         },
         pairing: window.pairing.into(),
-        process_id: shared(machine, window, |event| event.process_id),
-        thread_id: shared(machine, window, |event| event.thread_id),
+        process_id: shared(machine, window, |event| event.process_id()),
+        thread_id: shared(machine, window, |event| event.thread_id()),
         correlation_id: evidence
             .correlation_id
             .as_ref()
             .map(|found| Guid(found.value)),
         upn: evidence.upn.as_ref().map(|found| found.value),
         user_sid: evidence.user_sid.as_ref().map(|found| found.value),
-        device_id: newest_id(ids.device, window.end_event),
-        tenant_id: newest_id(ids.tenant, window.end_event),
+        device_id: newest_id(&analysis.device_ids, window.end_event),
+        tenant_id: newest_id(&analysis.tenant_ids, window.end_event),
         credential_type: evidence.credential_type.as_ref().map(|found| found.value),
         outcome: window.outcome.into(),
         recovered: window.recovered,
@@ -292,17 +274,44 @@ fn window_report<'a>(
             }
         }),
         decisive: window.decisive.as_ref().map(decisive_report),
-        diagnosis: analysis
-            .diagnoses
-            .get(number)
-            .and_then(|of| of.as_ref())
-            .map(diagnosis_report),
+        diagnosis: window_diagnosis(analysis, number),
         events: members(&window.members),
         related: members(&window.related),
-        registrations: links(analysis.links_of_windows.get(number), |link| {
-            run_id(link.run)
-        }),
+        registrations: window_links(windows, number),
+    })
+}
+
+pub(super) fn failed_window<'a>(windows: &Windows<'a>, number: usize) -> Option<FailedWindow<'a>> {
+    let (machine, analysis) = (windows.machine, windows.analysis);
+    let window = analysis.windows.get(number)?;
+    let failure = window.first_failure;
+    Some(FailedWindow {
+        id: Id::Window(number),
+        operation: window.operation.into(),
+        prt: window.prt.into(),
+        end: Time(window::time(&machine.events, window.end_event)),
+        first_failure: failure.and_then(|index| machine.events.get(index)),
+        decisive: window
+            .decisive
+            .as_ref()
+            .map(|decisive| decisive.code.as_str()),
+        diagnosis: window_diagnosis(analysis, number),
+        registrations: window_links(windows, number),
+    })
+}
+
+fn window_diagnosis<'a>(analysis: &'a Analysis<'a>, number: usize) -> Option<DiagnosisReport<'a>> {
+    Some(diagnosis_report(analysis.diagnoses.get(number)?.as_ref()?))
+}
+
+fn window_links(windows: &Windows<'_>, number: usize) -> Vec<LinkReport> {
+    let mut links = links(windows.analysis.links_of_windows.get(number), |link| {
+        Id::Run(link.run)
+    });
+    if let Some(runs) = &windows.runs {
+        links.retain(|link| runs.contains(&link.id));
     }
+    links
 }
 
 /// The process or thread of the boundaries, or of all events of an inferred window if they agree.
@@ -343,8 +352,8 @@ pub(super) fn event_report<'a>(
         housekeeping: mark.housekeeping.map(Housekeeping::reason),
         via: via.map(ViaName::from),
         name: event.info().map(|info| info.name),
-        data: &event.data,
-        info: event.info(),
+        data: event.data(),
+        event,
         place: index,
     })
 }
@@ -373,21 +382,11 @@ pub(super) fn problem(problem: &Problem) -> ProblemReport<'_> {
     }
 }
 
-/// The name of a window within its machine.
-fn window_id(number: usize) -> String {
-    format!("w{}", number + 1)
-}
-
-/// The name of a run within its machine.
-fn run_id(number: usize) -> String {
-    format!("r{}", number + 1)
-}
-
 fn event_id(machine: &Machine, index: usize) -> u32 {
     machine.events.get(index).map_or(0, |event| event.event_id)
 }
 
-fn links(links: Option<&Vec<Link>>, other: impl Fn(&Link) -> String) -> Vec<LinkReport> {
+fn links(links: Option<&Vec<Link>>, other: impl Fn(&Link) -> Id) -> Vec<LinkReport> {
     let links = links.into_iter().flatten();
     links
         .map(|link| LinkReport {
@@ -413,7 +412,7 @@ fn user_report<'a>(analysis: &'a Analysis<'a>, user: &'a User) -> UserReport<'a>
         windows: user
             .windows
             .iter()
-            .map(|number| window_id(*number))
+            .map(|number| Id::Window(*number))
             .collect(),
         token_requests: user
             .token_requests
@@ -427,7 +426,6 @@ fn user_report<'a>(analysis: &'a Analysis<'a>, user: &'a User) -> UserReport<'a>
 fn run_report<'a>(
     machine: &'a Machine,
     analysis: &'a Analysis<'a>,
-    ids: &Ids<'_>,
     number: usize,
     run: &'a Run,
 ) -> Option<RunReport<'a>> {
@@ -440,7 +438,7 @@ fn run_report<'a>(
     let sub_error = last.and_then(|last| last.sub_error.as_ref());
     let server = last.and_then(|last| last.server.as_ref());
     Some(RunReport {
-        id: run_id(number),
+        id: Id::Run(number),
         kind: run.kind.into(),
         start: Time(event(run.members.first()?.event)?.time),
         end: Time(event(end_event)?.time),
@@ -475,8 +473,8 @@ fn run_report<'a>(
             .and_then(|last| last.join_type.as_deref()),
         tenant: run.tenant.as_deref(),
         tenant_type: run.tenant_type.as_deref(),
-        device_id: newest_id(ids.device, end_event),
-        tenant_id: newest_id(ids.tenant, end_event),
+        device_id: newest_id(&analysis.device_ids, end_event),
+        tenant_id: newest_id(&analysis.tenant_ids, end_event),
         pre_check: run.pre_check.as_deref(),
         diagnosis: analysis
             .run_diagnoses
@@ -489,7 +487,7 @@ fn run_report<'a>(
             .filter_map(|member| event_report(machine, analysis, member.event, Some(member.via)))
             .collect(),
         windows: links(analysis.links_of_runs.get(number), |link| {
-            window_id(link.window)
+            Id::Window(link.window)
         }),
     })
 }
@@ -582,8 +580,8 @@ fn machine_diagnosis<'a>(analysis: &'a Analysis<'a>) -> MachineDiagnosis<'a> {
         state: analysis.state.into(),
         registration: analysis.registration.into(),
         of: subject.and_then(|subject| match subject {
-            Subject::Window(number) => Some(window_id(number)),
-            Subject::Run(number) => Some(run_id(number)),
+            Subject::Window(number) => Some(Id::Window(number)),
+            Subject::Run(number) => Some(Id::Run(number)),
             Subject::TokenRequest { .. } => None,
         }),
         rule: means.map(|means| means.rule),

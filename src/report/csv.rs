@@ -10,7 +10,8 @@
 
 use super::Narrow;
 use super::{
-    DecisiveReport, FailureReport, MachineReport, NetworkReport, StatusReport, Time, Totals, stream,
+    DecisiveReport, FailureReport, Id, MachineReport, NetworkReport, OutcomeName, StatusReport,
+    Time, Totals, stream,
 };
 use crate::code::Code;
 use crate::scan::Scan;
@@ -105,8 +106,8 @@ fn records(
 
 fn rows(machine: &MachineReport<'_>, table: &mut Table<'_>) -> csv::Result<()> {
     let signatures = Signatures::of(machine);
-    for window in &machine.windows {
-        let Some(signature) = signatures.group(&window.id) else {
+    for window in machine.windows.that(OutcomeName::Failed) {
+        let Some(signature) = signatures.group(window.id) else {
             continue;
         };
         let server = window.server.as_ref();
@@ -114,9 +115,9 @@ fn rows(machine: &MachineReport<'_>, table: &mut Table<'_>) -> csv::Result<()> {
         let http = window.http.as_ref();
         let row = Row {
             machine,
-            still: signatures.is_open(&window.id),
+            still: signatures.is_open(window.id),
             kind: "window",
-            id: &window.id,
+            id: window.id,
             operation: Some(window.operation.as_str()),
             prt: Some(window.prt.as_str()),
             user: window.upn.or(window.user_sid),
@@ -139,16 +140,16 @@ fn rows(machine: &MachineReport<'_>, table: &mut Table<'_>) -> csv::Result<()> {
         row.write(table)?;
     }
     for run in &machine.registrations {
-        let Some(signature) = signatures.group(&run.id) else {
+        let Some(signature) = signatures.group(run.id) else {
             continue;
         };
         let server = run.server.as_ref();
         let adal = run.adal.as_ref();
         let row = Row {
             machine,
-            still: signatures.is_open(&run.id),
+            still: signatures.is_open(run.id),
             kind: "registration",
-            id: &run.id,
+            id: run.id,
             operation: run.phase.map(|phase| phase.as_str()),
             prt: None,
             user: None,
@@ -180,7 +181,7 @@ struct Row<'r, 'a> {
     machine: &'r MachineReport<'a>,
     still: bool,
     kind: &'static str,
-    id: &'r str,
+    id: Id,
     operation: Option<&'static str>,
     prt: Option<&'static str>,
     user: Option<&'a str>,
@@ -220,7 +221,7 @@ impl Row<'_, '_> {
             self.machine.diagnosis.state.as_str().into(),
             shown(Some(self.still)),
             self.kind.into(),
-            self.id.into(),
+            self.id.to_string().into(),
             self.operation.unwrap_or_default().into(),
             self.prt.unwrap_or_default().into(),
             text(self.user),

@@ -197,10 +197,7 @@ fn at_length(group: &GroupReport, place: u64, out: &mut dyn Write) -> io::Result
     field("Seen", &seen(group), out)?;
     field("", &how_often(group), out)?;
     let example = &group.example;
-    let id = example
-        .id
-        .as_deref()
-        .map_or(String::new(), |id| format!(" {id}"));
+    let id = example.id.map_or(String::new(), |id| format!(" {id}"));
     let name = one_line(&example.machine);
     field(
         "Example",
@@ -327,17 +324,18 @@ impl Row {
         let signatures = Signatures::of(machine);
         // Of a run that was not possible since, the failed one before tells more.
         let run = || newest_failed_run(machine).map(Told::Run);
-        let (id, first, decisive) = match told(machine).or_else(run) {
+        let told = told(machine).or_else(run);
+        let (id, first, decisive) = match &told {
             _ if machine.downstream.is_some() => (None, None, None),
             Some(Told::Window(window)) => {
                 row.others = of_window(window);
                 let (first, decisive) = (&window.first_failure, &window.decisive);
-                (Some(&window.id), first.as_ref(), decisive.as_ref())
+                (Some(window.id), first.as_ref(), decisive.as_ref())
             }
             Some(Told::Run(run)) => {
                 row.others = of_run(run);
                 let (first, decisive) = (&run.first_failure, &run.decisive);
-                (Some(&run.id), first.as_ref(), decisive.as_ref())
+                (Some(run.id), first.as_ref(), decisive.as_ref())
             }
             None => (None, None, None),
         };

@@ -1,18 +1,21 @@
 //! The report as JSON, safe to look at in a terminal.
 
-use super::{Report, WindowReport};
+use super::{DiagnosisReport, EventReport, MachineReport, Members, Report, Time, ViaName, Windows};
+use crate::event::Header;
 use crate::terminal::is_unsafe;
 use rayon::prelude::*;
 use serde::ser::{self, Serialize, Serializer};
 use std::fmt;
 use std::io::{self, Write};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// How much text is gathered before it is handed on.
-const BUFFER: usize = 1 << 18;
-/// The windows that are written in one go, by the threads of the current rayon pool.
-const BATCH: usize = 256;
-/// Those of them that a thread writes at a time.
-const SHARE: usize = 8;
+const BUFFER: usize = 1 << 17;
+/// How many windows make a part of the report, where several threads write it.
+const SHARE: usize = 16;
+/// How many parts a thread writes before they are handed on, in their order.
+const PARTS: usize = 4;
 /// How deep a window stands: report, machines, machine, windows.
 const WINDOW_DEPTH: usize = 4;
 
@@ -22,18 +25,10 @@ const WINDOW_DEPTH: usize = 4;
 ///
 /// Those of the writer.
 pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let windows = report.machines.iter().flat_map(|machine| &machine.windows);
     let mut json = Json {
-        text: Vec::with_capacity(2 * BUFFER),
-        depth: 0,
-        leads: Vec::new(),
-        sink: Some(Sink {
-            out,
-            error: None,
-            windows: windows.collect(),
-            begun: 0,
-            written: Vec::new().into_iter(),
-        }),
+        machines: report.machines.iter(),
+        sink: Some(Sink { out, error: None }),
+        ..Json::default()
     };
     let result = report.serialize(&mut json);
     json.text.push(b'\n');
@@ -65,87 +60,265 @@ pub(super) fn escaped<W: ?Sized + Write>(text: &str, out: &mut W) -> io::Result<
     out.write_all(rest.as_bytes())
 }
 
-/// Writes values as serde_json's pretty formatter does. That asks for every byte of every name and
-/// value by itself, which is most of the time of a report with many events.
+/// Writes values as serde_json's pretty formatter does, in a fraction of the time: that asks for
+/// every byte of every name and value by itself.
+#[derive(Default)]
 struct Json<'a> {
     text: Vec<u8>,
     depth: usize,
-    leads: Vec<Leads>,
+    /// Machines that are not begun yet.
+    machines: std::slice::Iter<'a, MachineReport<'a>>,
+    /// What is written as itself of the window that is about to begin.
+    window: Option<WindowParts<'a>>,
+    known: Known<'a>,
+    /// Where in the text those values of the last event or diagnosis stand that others of its kind
+    /// do not share.
+    varying: Vec<Range<usize>>,
+    /// The second of the last event and its digits: the next is likely of the same.
+    second: Option<(i64, [u8; 20])>,
     /// Where the text goes; a part of the report is kept.
     sink: Option<Sink<'a>>,
+}
+
+struct WindowParts<'a> {
+    diagnosis: Option<DiagnosisReport<'a>>,
+    events: Members<'a>,
+    related: Members<'a>,
 }
 
 struct Sink<'a> {
     out: &'a mut dyn Write,
     error: Option<io::Error>,
-    /// Every window of the report, in its order.
-    windows: Vec<&'a WindowReport<'a>>,
-    /// How many of them are written, or being written.
-    begun: usize,
-    /// The text of the windows that come next.
-    written: std::vec::IntoIter<Vec<u8>>,
 }
 
 impl Sink<'_> {
-    /// The text of the next windows, of which the first is asked for.
-    fn next(&mut self) -> Option<Vec<u8>> {
-        if let Some(text) = self.written.next() {
-            return Some(text);
+    fn write(&mut self, text: &[u8]) {
+        if self.error.is_none() {
+            self.error = self.out.write_all(text).err();
         }
-        let rest = self.windows.get(self.begun..)?;
-        let batch = rest.get(..rest.len().min(BATCH))?;
-        self.begun += batch.len();
-        let written: Vec<Vec<u8>> = batch
-            .par_iter()
-            .with_min_len(SHARE)
-            .map_init(
-                || Json {
-                    text: Vec::new(),
-                    depth: WINDOW_DEPTH,
-                    leads: Vec::new(),
-                    sink: None,
-                },
-                |json, window| {
-                    json.text = Vec::with_capacity(1 << 14);
-                    // Nothing in it fails.
-                    let _ = window.serialize(&mut *json);
-                    std::mem::take(&mut json.text)
-                },
-            )
-            .collect();
-        self.written = written.into_iter();
-        self.written.next()
     }
 }
 
-/// A line break with as many blanks as any value needs.
-const LINE: &str = "\n                                ";
-
-/// What stands ahead of the members of a struct at a depth: line break, blanks, name and colon.
-struct Leads {
-    of: &'static str,
-    depth: usize,
-    members: Vec<(&'static str, Vec<u8>)>,
+/// The texts that are made once. Most of a report are events, and what the failures mean.
+#[derive(Default)]
+struct Known<'a> {
+    /// By the place that the kind of event has.
+    events: Vec<Option<Box<EventShape<'a>>>>,
+    /// Each with what stands ahead of the summary and behind it.
+    diagnoses: Vec<(DiagnosisReport<'a>, Pieces)>,
 }
 
-impl Json<'_> {
+/// What stands ahead of each varying value, and behind the last.
+type Pieces = Vec<Vec<u8>>;
+
+/// How many kinds of event are remembered, and of how much text.
+const EVENTS: usize = 1 << 11;
+const MOST_TEXT: usize = 1 << 11;
+/// How many diagnoses are: there are hardly more rules.
+const DIAGNOSES: usize = 64;
+
+/// What events of one kind have in common: all but time, record ID and values.
+struct EventShape<'a> {
+    header: &'a Header,
+    failure: bool,
+    housekeeping: Option<&'static str>,
+    via: Option<ViaName>,
+    pieces: Pieces,
+}
+
+impl<'a> EventShape<'a> {
+    fn is_of(&self, event: &EventReport<'_>) -> bool {
+        // A header is there once, and as long as the report.
+        std::ptr::eq(self.header, &*event.event.header)
+            && self.failure == event.failure
+            && self.via == event.via
+            && self.housekeeping == event.housekeeping
+            && self.pieces.len() == event.data.len() + 3
+    }
+
+    /// Where events of the kind find it. Another kind may have the place too, and takes it.
+    fn place(event: &EventReport<'_>) -> usize {
+        let via = event.via.map_or(0, |via| via as usize);
+        (event.event_id as usize * 8 + via * 2 + usize::from(event.failure)) % EVENTS
+    }
+}
+
+/// Whether all but the summary is the same.
+fn means_the_same(one: &DiagnosisReport<'_>, other: &DiagnosisReport<'_>) -> bool {
+    let why = |of: &DiagnosisReport<'_>| (of.rule, of.because, of.class, of.stage, of.cause);
+    why(one) == why(other) && one.next_steps == other.next_steps && one.sources == other.sources
+}
+
+impl<'a> Json<'a> {
     fn flush(&mut self) {
         if let Some(sink) = &mut self.sink {
-            if sink.error.is_none() {
-                sink.error = sink.out.write_all(&self.text).err();
-            }
+            sink.write(&self.text);
             self.text.clear();
         }
     }
 
-    fn line(&mut self) {
-        match LINE.as_bytes().get(..1 + 2 * self.depth) {
-            Some(line) => self.text.extend_from_slice(line),
-            None => {
-                self.text.push(b'\n');
-                self.text.extend(std::iter::repeat_n(b' ', 2 * self.depth));
-            }
+    fn flush_if_full(&mut self) {
+        if self.text.len() > BUFFER {
+            self.flush();
         }
+    }
+
+    fn windows(&mut self, windows: &'a Windows<'a>) -> fmt::Result {
+        self.begin(b'[');
+        let threads = rayon::current_num_threads();
+        if threads == 1 || windows.len() < 2 * SHARE {
+            self.some_windows(windows, 0..windows.len())?;
+        } else {
+            self.flush();
+            self.in_parts(windows, threads * PARTS);
+        }
+        self.end(windows.is_empty(), b']');
+        Ok(())
+    }
+
+    /// The windows on all threads: while as many parts are handed on, the next are written.
+    fn in_parts(&mut self, windows: &'a Windows<'a>, count: usize) {
+        let depth = self.depth;
+        // Each thread takes one and puts it back.
+        let known: Mutex<Vec<Known<'a>>> = Mutex::default();
+        let all = || known.lock().unwrap_or_else(PoisonError::into_inner);
+        let write = |parts: &mut [Vec<u8>], begun: usize| {
+            let numbered = parts.par_iter_mut().enumerate();
+            numbered.for_each(|(number, text)| {
+                let from = windows.len().min(begun + number * SHARE);
+                let to = windows.len().min(from + SHARE);
+                text.clear();
+                // It may have held a window as long as a log.
+                text.shrink_to(2 * BUFFER);
+                let mut json = Json {
+                    text: std::mem::take(text),
+                    depth,
+                    known: all().pop().unwrap_or_default(),
+                    ..Json::default()
+                };
+                // Nothing in it fails.
+                let _ = json.some_windows(windows, from..to);
+                *text = json.text;
+                all().push(json.known);
+            });
+        };
+        let (mut written, mut next) = (vec![Vec::new(); count], vec![Vec::new(); count]);
+        for begun in (0..windows.len()).step_by(SHARE * count) {
+            rayon::in_place_scope(|scope| {
+                scope.spawn(|_| write(&mut next, begun));
+                self.hand_on(&written);
+            });
+            std::mem::swap(&mut written, &mut next);
+        }
+        self.hand_on(&written);
+    }
+
+    fn hand_on(&mut self, parts: &[Vec<u8>]) {
+        if let Some(sink) = &mut self.sink {
+            parts.iter().for_each(|text| sink.write(text));
+        }
+    }
+
+    fn some_windows(&mut self, windows: &'a Windows<'a>, which: Range<usize>) -> fmt::Result {
+        for place in which {
+            let Some(window) = windows.get(place) else {
+                break;
+            };
+            self.flush_if_full();
+            self.member(place == 0);
+            self.window = Some(WindowParts {
+                diagnosis: window.diagnosis.clone(),
+                events: window.events,
+                related: window.related,
+            });
+            window.serialize(&mut *self)?;
+        }
+        Ok(())
+    }
+
+    fn members(&mut self, members: Members<'a>) -> fmt::Result {
+        self.begin(b'[');
+        let mut empty = true;
+        for event in members.iter() {
+            self.flush_if_full();
+            self.member(empty);
+            empty = false;
+            self.event(&event)?;
+        }
+        self.end(empty, b']');
+        Ok(())
+    }
+
+    /// An event: the first of its kind is written as any value, of the others what varies.
+    fn event(&mut self, event: &EventReport<'a>) -> fmt::Result {
+        self.known.events.resize_with(EVENTS, || None);
+        let place = EventShape::place(event);
+        let shape = self.known.events.get_mut(place).and_then(Option::take);
+        let shape = match shape.filter(|shape| shape.is_of(event)) {
+            Some(shape) => {
+                let mut pieces = shape.pieces.iter();
+                self.piece(pieces.next());
+                self.time(event.time)?;
+                self.piece(pieces.next());
+                self.number(event.record_id);
+                for (_, value) in event.data.iter() {
+                    self.piece(pieces.next());
+                    self.string(value);
+                }
+                self.piece(pieces.next());
+                Some(shape)
+            }
+            None => self.in_pieces(event)?.map(|pieces| {
+                Box::new(EventShape {
+                    header: &event.event.header,
+                    failure: event.failure,
+                    housekeeping: event.housekeeping,
+                    via: event.via,
+                    pieces,
+                })
+            }),
+        };
+        if let Some(place) = self.known.events.get_mut(place) {
+            *place = shape;
+        }
+        Ok(())
+    }
+
+    /// What a window means, likewise.
+    fn diagnosis(&mut self, diagnosis: &DiagnosisReport<'a>) -> fmt::Result {
+        let mut known = std::mem::take(&mut self.known.diagnoses);
+        let alike = known.iter().find(|(of, _)| means_the_same(of, diagnosis));
+        if let Some((_, pieces)) = alike {
+            let mut pieces = pieces.iter();
+            self.piece(pieces.next());
+            self.string(diagnosis.summary);
+            self.piece(pieces.next());
+        } else if let Some(pieces) = self.in_pieces(diagnosis)?
+            && known.len() < DIAGNOSES
+        {
+            known.push((diagnosis.clone(), pieces));
+        }
+        self.known.diagnoses = known;
+        Ok(())
+    }
+
+    /// Writes a value, and gives the text around what varies in it, unless it is long.
+    fn in_pieces<T: Serialize>(&mut self, value: &T) -> Result<Option<Pieces>, fmt::Error> {
+        let before = std::mem::take(&mut self.text);
+        value.serialize(&mut *self)?;
+        let text = std::mem::replace(&mut self.text, before);
+        self.text.extend_from_slice(&text);
+        let starts = self.varying.iter().map(|value| value.start);
+        let ends = self.varying.iter().map(|value| value.end);
+        let between = [0].into_iter().chain(ends).zip(starts.chain([text.len()]));
+        let pieces = between.map(|(from, to)| text.get(from..to).unwrap_or_default());
+        let length: usize = pieces.clone().map(<[u8]>::len).sum();
+        Ok((length < MOST_TEXT).then(|| pieces.map(<[u8]>::to_vec).collect()))
+    }
+
+    fn piece(&mut self, piece: Option<&Vec<u8>>) {
+        let piece = piece.map_or(&[][..], Vec::as_slice);
+        self.text.extend_from_slice(piece);
     }
 
     /// Ahead of a member or an element.
@@ -156,11 +329,29 @@ impl Json<'_> {
         self.line();
     }
 
+    fn line(&mut self) {
+        let end = self.text.len() + 1 + 2 * self.depth;
+        // Cut from more blanks than are asked for, which takes no call.
+        self.text
+            .extend_from_slice(b"\n                               ");
+        self.text.resize(end, b' ');
+    }
+
     fn begin(&mut self, open: u8) {
+        // What is deeper is part of a window, or of as little as one.
+        if self.depth <= WINDOW_DEPTH {
+            self.flush_if_full();
+        }
         self.text.push(open);
         self.depth += 1;
-        if self.text.len() > BUFFER {
-            self.flush();
+    }
+
+    fn parts(&mut self, open: u8, of: Of<'a>) -> Parts<'_, 'a> {
+        self.begin(open);
+        Parts {
+            json: self,
+            empty: true,
+            of,
         }
     }
 
@@ -172,43 +363,60 @@ impl Json<'_> {
         self.text.push(close);
     }
 
+    /// Log text may hold characters that steer a terminal and that JSON lets stand: they are
+    /// written as `\uXXXX`, which every JSON reader takes for the same character.
     fn string(&mut self, text: &str) {
         self.text.push(b'"');
-        match is_plain(text.as_bytes()) {
-            true => self.text.extend_from_slice(text.as_bytes()),
-            false => self.escaped(text),
+        let mut rest = text;
+        loop {
+            let (plain, others) = rest.split_at(plain_length(rest.as_bytes()));
+            self.text.extend_from_slice(plain.as_bytes());
+            let mut others = others.chars();
+            match others.next() {
+                Some(character) => self.character(character),
+                None => break,
+            }
+            rest = others.as_str();
         }
         self.text.push(b'"');
     }
 
-    /// Log text may hold characters that steer a terminal and that JSON lets stand: they are
-    /// written as `\uXXXX`, which every JSON reader takes for the same character.
-    fn escaped(&mut self, text: &str) {
-        let mut rest = text;
-        let needs = |c: char| c < ' ' || c == '"' || c == '\\' || c >= '\u{7f}' && is_unsafe(c);
-        while let Some(at) = rest.find(needs) {
-            let (safe, from) = rest.split_at(at);
-            self.text.extend_from_slice(safe.as_bytes());
-            let mut characters = from.chars();
-            match characters.next() {
-                Some('"') => self.text.extend_from_slice(b"\\\""),
-                Some('\\') => self.text.extend_from_slice(b"\\\\"),
-                Some('\n') => self.text.extend_from_slice(b"\\n"),
-                Some('\r') => self.text.extend_from_slice(b"\\r"),
-                Some('\t') => self.text.extend_from_slice(b"\\t"),
-                Some('\u{8}') => self.text.extend_from_slice(b"\\b"),
-                Some('\u{c}') => self.text.extend_from_slice(b"\\f"),
-                Some(other) => {
-                    for unit in other.encode_utf16(&mut [0; 2]) {
-                        // Writing to memory does not fail.
-                        let _ = write!(self.text, "\\u{unit:04x}");
-                    }
+    fn character(&mut self, character: char) {
+        let short = match character {
+            '"' | '\\' => character as u8,
+            '\n' => b'n',
+            '\r' => b'r',
+            '\t' => b't',
+            '\u{8}' => b'b',
+            '\u{c}' => b'f',
+            _ if is_unsafe(character) => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    // Writing to memory does not fail.
+                    let _ = write!(self.text, "\\u{unit:04x}");
                 }
-                None => {}
+                return;
             }
-            rest = characters.as_str();
-        }
-        self.text.extend_from_slice(rest.as_bytes());
+            _ => {
+                let mut bytes = [0; 4];
+                let plain = character.encode_utf8(&mut bytes);
+                return self.text.extend_from_slice(plain.as_bytes());
+            }
+        };
+        self.text.extend_from_slice(&[b'\\', short]);
+    }
+
+    fn time(&mut self, time: Time) -> fmt::Result {
+        let second = time.0.timestamp();
+        let known = self.second.filter(|(known, _)| *known == second);
+        self.second = known.or_else(|| Some((second, time.second()?)));
+        let Some((_, digits)) = &self.second else {
+            return time.serialize(self);
+        };
+        self.text.push(b'"');
+        self.text.extend_from_slice(digits);
+        self.text.extend_from_slice(&time.fraction());
+        self.text.push(b'"');
+        Ok(())
     }
 
     fn number(&mut self, number: u64) {
@@ -227,54 +435,70 @@ impl Json<'_> {
     }
 }
 
-/// Whether JSON and a terminal take all of these characters as they are: block by block and without
-/// a branch in it, so that many are looked at at once.
-fn is_plain(bytes: &[u8]) -> bool {
-    const BLOCK: usize = 8;
-    let special = |found: u8, b: &u8| {
-        let is = u8::from;
-        found | is(*b < 0x20) | is(*b == b'"') | is(*b == b'\\') | is(*b >= 0x7f)
-    };
-    let plain = |block: &[u8; BLOCK]| block.iter().fold(0, special) == 0;
-    match bytes.last_chunk() {
-        // What is left behind the blocks is looked at with some of the last one.
-        Some(last) => bytes.as_chunks().0.iter().all(plain) && plain(last),
-        None => bytes.iter().all(|b| special(0, b) == 0),
+/// How many bytes JSON and a terminal take as they are, up to the first that they may not.
+fn plain_length(bytes: &[u8]) -> usize {
+    const BLOCK: usize = 16;
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    for (number, block) in blocks.iter().enumerate() {
+        if let Some(at) = first_special(block) {
+            return number * BLOCK + at;
+        }
     }
+    // What is left is looked at with some of the last block, or with blanks.
+    let (last, start) = match bytes.last_chunk() {
+        Some(last) => (*last, bytes.len() - BLOCK),
+        None => {
+            let mut last = [b' '; BLOCK];
+            last.iter_mut()
+                .zip(bytes)
+                .for_each(|(to, from)| *to = *from);
+            (last, 0)
+        }
+    };
+    first_special(&last).map_or(bytes.len(), |at| start + at)
+}
+
+/// Where the first byte is that is beyond ASCII, a control, a quote or a backslash: all bytes at
+/// once, each of which tells it in its high bit.
+#[inline(always)]
+fn first_special(block: &[u8; 16]) -> Option<usize> {
+    let mut told = *block;
+    for byte in &mut told {
+        let is = |other: u8| (*byte ^ other).wrapping_sub(1);
+        *byte |= byte.wrapping_sub(b' ') | byte.wrapping_add(1) | is(b'"') | is(b'\\');
+    }
+    let told = u128::from_le_bytes(told) & (u128::MAX / 0xff * 0x80);
+    (told != 0).then(|| told.trailing_zeros() as usize / 8)
 }
 
 /// An object or array that is being written.
 struct Parts<'j, 'a> {
     json: &'j mut Json<'a>,
     empty: bool,
-    /// It is a window whose text is there already.
-    written: bool,
-    /// Which leads those of its members are, and which comes next.
-    leads: usize,
-    next: usize,
+    of: Of<'a>,
+}
+
+/// What of an object is not written as any value.
+enum Of<'a> {
+    Machine(&'a MachineReport<'a>),
+    Window(WindowParts<'a>),
+    Event,
+    Diagnosis,
+    Other,
 }
 
 impl Parts<'_, '_> {
-    fn key(&mut self, key: &'static str) {
-        let depth = self.json.depth;
-        let place = self.next;
-        self.next += 1;
-        if let Some(leads) = self.json.leads.get(self.leads)
-            && let Some((known, lead)) = leads.members.get(place)
-            && std::ptr::eq(*known, key)
-        {
-            self.json.text.extend_from_slice(lead);
-            return;
-        }
-        // The names of the wire format have nothing to escape.
-        let comma = if place == 0 { "" } else { "," };
-        let lead = format!("{comma}\n{:1$}\"{key}\": ", "", 2 * depth);
-        self.json.text.extend_from_slice(lead.as_bytes());
-        if let Some(leads) = self.json.leads.get_mut(self.leads)
-            && leads.members.len() == place
-        {
-            leads.members.push((key, lead.into_bytes()));
-        }
+    fn member(&mut self) {
+        self.json.member(self.empty);
+        self.empty = false;
+    }
+
+    /// A value that others of the kind do not share.
+    fn varying<T: ?Sized + Serialize>(&mut self, value: &T) -> fmt::Result {
+        let start = self.json.text.len();
+        value.serialize(&mut *self.json)?;
+        self.json.varying.push(start..self.json.text.len());
+        Ok(())
     }
 }
 
@@ -283,8 +507,7 @@ impl ser::SerializeSeq for Parts<'_, '_> {
     type Error = fmt::Error;
 
     fn serialize_element<T: ?Sized + Serialize>(&mut self, value: &T) -> fmt::Result {
-        self.json.member(self.empty);
-        self.empty = false;
+        self.member();
         value.serialize(&mut *self.json)
     }
 
@@ -294,19 +517,19 @@ impl ser::SerializeSeq for Parts<'_, '_> {
     }
 }
 
+/// The only maps are the events' own values.
 impl ser::SerializeMap for Parts<'_, '_> {
     type Ok = ();
     type Error = fmt::Error;
 
     fn serialize_key<T: ?Sized + Serialize>(&mut self, key: &T) -> fmt::Result {
-        self.json.member(self.empty);
-        self.empty = false;
+        self.member();
         key.serialize(&mut *self.json)
     }
 
     fn serialize_value<T: ?Sized + Serialize>(&mut self, value: &T) -> fmt::Result {
         self.json.text.extend_from_slice(b": ");
-        value.serialize(&mut *self.json)
+        self.varying(value)
     }
 
     fn end(self) -> fmt::Result {
@@ -324,20 +547,47 @@ impl ser::SerializeStruct for Parts<'_, '_> {
         key: &'static str,
         value: &T,
     ) -> fmt::Result {
-        if self.written {
-            return Ok(());
+        self.member();
+        // The names of the wire format have nothing to escape.
+        let text = &mut self.json.text;
+        text.push(b'"');
+        text.extend_from_slice(key.as_bytes());
+        text.extend_from_slice(b"\": ");
+        match (&self.of, key) {
+            (Of::Machine(machine), "windows") => self.json.windows(&machine.windows),
+            (Of::Window(window), "events") => self.json.members(window.events),
+            (Of::Window(window), "related") => self.json.members(window.related),
+            (Of::Window(window), "diagnosis") => match &window.diagnosis {
+                Some(diagnosis) => self.json.diagnosis(diagnosis),
+                None => value.serialize(&mut *self.json),
+            },
+            (Of::Event, "time" | "record_id") | (Of::Diagnosis, "summary") => self.varying(value),
+            _ => value.serialize(&mut *self.json),
         }
-        self.empty = false;
-        self.key(key);
-        value.serialize(&mut *self.json)
     }
 
     fn end(self) -> fmt::Result {
-        if !self.written {
-            self.json.end(self.empty, b'}');
-        }
+        self.json.end(self.empty, b'}');
         Ok(())
     }
+}
+
+/// Defines methods for numbers that are written as larger ones are.
+macro_rules! numbers {
+    ($($method:ident($of:ty))*) => {
+        $(fn $method(self, value: $of) -> fmt::Result {
+            self.serialize_u64(value.into())
+        })*
+    };
+}
+
+/// Defines methods for values that the wire format has none of.
+macro_rules! none {
+    ($($method:ident($of:ty))*) => {
+        $(fn $method(self, _: $of) -> fmt::Result {
+            Err(fmt::Error)
+        })*
+    };
 }
 
 /// Shapes that the wire format has no value of.
@@ -360,17 +610,7 @@ impl<'j, 'a> Serializer for &'j mut Json<'a> {
         Ok(())
     }
 
-    fn serialize_u8(self, value: u8) -> fmt::Result {
-        self.serialize_u64(value.into())
-    }
-
-    fn serialize_u16(self, value: u16) -> fmt::Result {
-        self.serialize_u64(value.into())
-    }
-
-    fn serialize_u32(self, value: u32) -> fmt::Result {
-        self.serialize_u64(value.into())
-    }
+    numbers! { serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) }
 
     fn serialize_u64(self, value: u64) -> fmt::Result {
         self.number(value);
@@ -408,94 +648,30 @@ impl<'j, 'a> Serializer for &'j mut Json<'a> {
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Parts<'j, 'a>, fmt::Error> {
-        self.begin(b'[');
-        Ok(Parts {
-            json: self,
-            empty: true,
-            written: false,
-            leads: 0,
-            next: 0,
-        })
+        Ok(self.parts(b'[', Of::Other))
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Parts<'j, 'a>, fmt::Error> {
-        self.begin(b'{');
-        Ok(Parts {
-            json: self,
-            empty: true,
-            written: false,
-            leads: 0,
-            next: 0,
-        })
+        Ok(self.parts(b'{', Of::Other))
     }
 
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Parts<'j, 'a>, fmt::Error> {
-        // Windows are most of a report: several threads write them, and their text goes in here.
-        let written = match name {
-            // One thread need not hold it back.
-            "WindowReport" if rayon::current_num_threads() > 1 => {
-                self.sink.as_mut().and_then(Sink::next)
-            }
+        let of = match name {
+            "MachineReport" => self.machines.next().map(Of::Machine),
+            "WindowReport" => self.window.take().map(Of::Window),
+            "EventReport" => Some(Of::Event),
+            "DiagnosisReport" => Some(Of::Diagnosis),
             _ => None,
         };
-        match &written {
-            Some(text) => {
-                self.text.extend_from_slice(text);
-                if self.text.len() > BUFFER {
-                    self.flush();
-                }
-            }
-            None => self.begin(b'{'),
+        if let Some(Of::Event | Of::Diagnosis) = of {
+            self.varying.clear();
         }
-        let depth = self.depth;
-        let known = |leads: &Leads| leads.depth == depth && std::ptr::eq(leads.of, name);
-        let leads = self.leads.iter().position(known).unwrap_or_else(|| {
-            self.leads.push(Leads {
-                of: name,
-                depth,
-                members: Vec::new(),
-            });
-            self.leads.len() - 1
-        });
-        Ok(Parts {
-            json: self,
-            empty: true,
-            written: written.is_some(),
-            leads,
-            next: 0,
-        })
+        Ok(self.parts(b'{', of.unwrap_or(Of::Other)))
     }
 
-    fn serialize_i8(self, _: i8) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn serialize_i16(self, _: i16) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn serialize_i32(self, _: i32) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn serialize_i64(self, _: i64) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn serialize_f32(self, _: f32) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn serialize_f64(self, _: f64) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn serialize_char(self, _: char) -> fmt::Result {
-        Err(fmt::Error)
-    }
-
-    fn serialize_bytes(self, _: &[u8]) -> fmt::Result {
-        Err(fmt::Error)
+    none! {
+        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
+        serialize_f32(f32) serialize_f64(f64) serialize_char(char) serialize_bytes(&[u8])
     }
 
     fn serialize_unit(self) -> fmt::Result {

@@ -1,8 +1,6 @@
 //! A report narrowed to a time or a user, and a scan to some machines.
 
-use super::{
-    MachineDiagnosis, MachineReport, OutcomeName, Report, RunOutcomeName, StateName, Time, Totals,
-};
+use super::{Id, MachineDiagnosis, MachineReport, Report, RunOutcomeName, StateName, Time, Totals};
 use crate::machine::Machine;
 use crate::scan::Scan;
 use crate::triage;
@@ -168,9 +166,9 @@ fn machine_narrow(machine: &mut MachineReport<'_>, narrow: &Narrow) {
         let is_wanted = |name: &str| name.eq_ignore_ascii_case(wanted);
         machine.users.retain(|user| is_wanted(user.user));
         let windows = machine.users.iter().flat_map(|user| &user.windows);
-        let of_user: HashSet<&str> = windows.map(String::as_str).collect();
+        let of_user: HashSet<Id> = windows.copied().collect();
         machine.windows.retain(|window| {
-            of_user.contains(window.id.as_str()) || window.user_sid.is_some_and(is_wanted)
+            of_user.contains(&window.id) || window.user_sid.is_some_and(is_wanted)
         });
         // The other events are of the system's account, or of another user's broker.
         machine.other_events.clear();
@@ -189,43 +187,37 @@ fn machine_narrow(machine: &mut MachineReport<'_>, narrow: &Narrow) {
         .other_failures
         .retain(|failure| narrow.keeps(failure.time, failure.time));
     // Nothing names what was left out.
-    let windows: HashSet<String> = machine.windows.iter().map(|of| of.id.clone()).collect();
-    let runs: HashSet<String> = machine
-        .registrations
-        .iter()
-        .map(|of| of.id.clone())
-        .collect();
+    let windows: HashSet<Id> = machine.windows.ids().collect();
+    let runs: HashSet<Id> = machine.registrations.iter().map(|of| of.id).collect();
     for user in &mut machine.users {
         user.windows.retain(|id| windows.contains(id));
-    }
-    for window in &mut machine.windows {
-        window.registrations.retain(|link| runs.contains(&link.id));
     }
     for run in &mut machine.registrations {
         run.windows.retain(|link| windows.contains(&link.id));
     }
     // Nor does the machine's diagnosis speak of it.
-    let is_kept = |id: &String| windows.contains(id) || runs.contains(id);
+    let is_kept = |id: &Id| windows.contains(id) || runs.contains(id);
     if !machine.diagnosis.of.as_ref().is_some_and(is_kept) {
         machine.diagnosis = of_what_is_kept(machine);
         machine.downstream = None;
     }
+    machine.windows.runs = Some(runs);
     machine.is_part = true;
 }
 
 /// The newest failure that is kept, and how those stand whose windows and runs are kept.
 fn of_what_is_kept<'a>(machine: &MachineReport<'a>) -> MachineDiagnosis<'a> {
-    let windows = machine.windows.iter();
-    let windows = windows.filter(|window| window.outcome == OutcomeName::Failed);
-    let windows = windows.map(|window| (window.end.time, &window.id, &window.diagnosis));
+    let windows = machine.windows.failures();
+    let windows = windows.map(|window| (window.end, window.id, window.diagnosis));
     let runs = machine.registrations.iter();
     let runs = runs.filter(|run| run.outcome == RunOutcomeName::Failed);
-    let runs = runs.map(|run| (run.end, &run.id, &run.diagnosis));
+    let runs = runs.map(|run| (run.end, run.id, run.diagnosis.clone()));
     let newest = windows.chain(runs).max_by_key(|(time, ..)| *time);
     let (of, means) = match newest {
-        Some((_, id, diagnosis)) => (Some(id.clone()), diagnosis.as_ref()),
+        Some((_, id, diagnosis)) => (Some(id), diagnosis),
         None => (None, None),
     };
+    let means = means.as_ref();
     let users = machine.users.iter();
     let users = users.filter(|user| !user.windows.is_empty());
     let strands = users.map(|user| user.state);

@@ -102,29 +102,23 @@ pub(super) fn states(states: impl Iterator<Item = StateName> + Clone) -> String 
 }
 
 fn windows(machine: &MachineReport<'_>, options: Options, out: &mut dyn Write) -> io::Result<()> {
-    let shown: Vec<&WindowReport<'_>> = machine
-        .windows
-        .iter()
-        .filter(|window| options.all || worth_showing(window))
-        .collect();
-    if shown.is_empty() {
+    let count = machine.windows.len();
+    let failed = machine.windows.count(OutcomeName::Failed);
+    let succeeded = machine.windows.count(OutcomeName::Succeeded);
+    if count == 0 || !options.all && count == succeeded {
         return Ok(());
     }
-    let count = machine.windows.len();
-    let failed = machine
-        .windows
-        .iter()
-        .filter(|w| w.outcome == OutcomeName::Failed)
-        .count();
     let name = display_name(machine);
     writeln!(out, "Windows of {name}: {failed} failed of {count}")?;
     let answer = match told(machine) {
-        Some(Told::Window(window)) => Some(window),
-        _ => newest(machine, |window| window.outcome == OutcomeName::Failed),
+        Some(Told::Window(window)) => Some(*window),
+        _ => newest(machine, OutcomeName::Failed, |_| true),
     };
-    for window in shown {
-        window_line(window, out)?;
-        let is_answer = answer.is_some_and(|answer| answer.id == window.id);
+    let answer = answer.map(|window| window.id);
+    let shown = |window: &WindowReport<'_>| options.all || window.outcome != OutcomeName::Succeeded;
+    for window in machine.windows.iter().filter(shown) {
+        window_line(&window, out)?;
+        let is_answer = answer == Some(window.id);
         if options.all || is_answer {
             for event in window.events.iter() {
                 event_line(&event, "    ", out)?;
@@ -134,7 +128,7 @@ fn windows(machine: &MachineReport<'_>, options: Options, out: &mut dyn Write) -
             }
         }
     }
-    if !options.all && machine.windows.iter().any(|window| !worth_showing(window)) {
+    if !options.all && succeeded > 0 {
         writeln!(
             out,
             "  (--all shows those that succeeded, and the events of each)"
@@ -188,10 +182,6 @@ fn runs(machine: &MachineReport<'_>, options: Options, out: &mut dyn Write) -> i
     writeln!(out)
 }
 
-fn worth_showing(window: &WindowReport<'_>) -> bool {
-    window.outcome != OutcomeName::Succeeded
-}
-
 fn window_line(window: &WindowReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     let outcome = match window.recovered {
         true => "recovered",
@@ -242,7 +232,7 @@ fn event_line(event: &EventReport<'_>, lead: &str, out: &mut dyn Write) -> io::R
 
 /// A field's value; a code that the record holds in decimal is shown as everyone writes it.
 fn shown_value<'v>(event: &EventReport<'_>, name: &str, value: &'v str) -> Cow<'v, str> {
-    let role = event.info.and_then(|info| info.role(name));
+    let role = event.event.info().and_then(|info| info.role(name));
     let is_code = matches!(
         role,
         Some(Role::Status | Role::WamCode | Role::TransportError)

@@ -39,14 +39,19 @@ pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 /// The machine's events in their total order.
 fn marked<'a>(machine: &MachineReport<'a>) -> Vec<(String, EventReport<'a>)> {
     let mut events: Vec<(String, EventReport<'a>)> = Vec::new();
-    for window in &machine.windows {
-        events.extend(window.events.iter().map(|event| (window.id.clone(), event)));
+    for window in machine.windows.iter() {
+        events.extend(
+            window
+                .events
+                .iter()
+                .map(|event| (window.id.to_string(), event)),
+        );
         let related = window.related.iter();
         events.extend(related.map(|event| (format!("~{}", window.id), event)));
     }
     for run in &machine.registrations {
         let members = run.events.iter().cloned();
-        events.extend(members.map(|event| (run.id.clone(), event)));
+        events.extend(members.map(|event| (run.id.to_string(), event)));
     }
     let others = machine.other_events.iter().cloned();
     events.extend(others.map(|event| (String::new(), event)));
@@ -70,7 +75,7 @@ fn line(mark: &str, event: &EventReport<'_>, out: &mut dyn Write) -> io::Result<
 
 /// A value with what it is, where its name does not say so, and what its code means.
 fn value_words(event: &EventReport<'_>, name: &str, value: &str) -> String {
-    let role = event.info.and_then(|info| info.role(name));
+    let role = event.event.info().and_then(|info| info.role(name));
     let code = match role {
         Some(Role::Status | Role::WamCode | Role::TransportError) => Code::parse(value),
         _ => None,

@@ -15,7 +15,7 @@ use serde::Serialize;
 macro_rules! names {
     ($(#[$doc:meta])* $name:ident of $of:ty { $($variant:ident = $word:literal),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
         #[cfg_attr(feature = "cli", derive(JsonSchema))]
         #[allow(missing_docs, reason = "the variants are those of the engine's type")]
         pub enum $name { $(#[serde(rename = $word)] $variant),* }

@@ -104,7 +104,7 @@ pub(super) struct Part {
     pub(super) chunks: u64,
     pub(super) records: u64,
     pub(super) chunks_damaged: u64,
-    /// Chunk by chunk, none of them empty.
+    /// In their order, none of them empty.
     pub(super) events: Vec<Batch>,
     pub(super) problems: Vec<Problem>,
     /// What came after [`LISTED_OF_LOG`] of a kind: how many, where the first, and the bytes lost.
@@ -122,7 +122,9 @@ impl Part {
         self.chunks += other.chunks;
         self.records += other.records;
         self.chunks_damaged += other.chunks_damaged;
-        self.events.extend(other.events);
+        for batch in other.events {
+            self.keep(batch);
+        }
         for problem in other.problems {
             self.list(problem);
         }
@@ -132,6 +134,14 @@ impl Part {
             more.2 += lost;
         }
         self.busy += other.busy;
+    }
+
+    fn keep(&mut self, batch: Batch) {
+        let left = match self.events.last_mut() {
+            Some(last) => last.join(batch),
+            None => Some(batch),
+        };
+        self.events.extend(left);
     }
 
     pub(super) fn problem(
@@ -292,11 +302,11 @@ impl Part {
         // and said so, and the rest is read.
         let decoded = catch_unwind(AssertUnwindSafe(|| record::decode(slot, records, names)));
         match decoded {
-            Ok((events, undecodable)) => {
-                if !events.is_empty() {
-                    self.events.push(Batch::of(events));
+            Ok(decoded) => {
+                if !decoded.events.is_empty() {
+                    self.keep(Batch::decoded(decoded.events, &decoded.numbers));
                 }
-                for record in undecodable {
+                for record in decoded.failed {
                     let at = offset + record.span.start as u64;
                     let detail = format!("record {}: {}", record.span.number, record.detail);
                     let lost = (record.span.end - record.span.start) as u64;

@@ -7,9 +7,9 @@ use crate::report::layout::{
 };
 use crate::report::{
     AdalReport, AttemptReport, DecisiveReport, DiagnosisReport, Downstream, DrsReport, EventReport,
-    FailureReport, Guid, KindName, MachineReport, NetworkReport, OutcomeName, PrtName, ReasonName,
-    RunOutcomeName, RunReport, ServerReport, StateName, StatusReport, Time, TokenRequestReport,
-    UserReport, ViaName, WindowReport,
+    FailureReport, Guid, Id, KindName, MachineReport, NetworkReport, OutcomeName, PrtName,
+    ReasonName, RunOutcomeName, RunReport, ServerReport, StateName, StatusReport, Time,
+    TokenRequestReport, UserReport, ViaName, WindowReport,
 };
 use crate::state::UNKNOWN;
 use crate::terminal::one_line;
@@ -33,24 +33,24 @@ const NO_USER: &str = "(not in the logs)";
 
 /// The failure that a machine's answer tells.
 pub(in crate::report) enum Told<'r, 'a> {
-    Window(&'r WindowReport<'a>),
+    Window(Box<WindowReport<'a>>),
     Run(&'r RunReport<'a>),
 }
 
 /// What an engineer on a call wants to know first: the failure that the machine's state is about,
 /// or the newest that was made up for; nothing of a machine on which no window failed.
 pub(in crate::report) fn told<'r, 'a>(machine: &'r MachineReport<'a>) -> Option<Told<'r, 'a>> {
-    let is_of = |id: &str| machine.diagnosis.of.as_deref() == Some(id);
-    let failed = |window: &WindowReport<'_>| window.outcome == OutcomeName::Failed;
-    if let Some(run) = machine.registrations.iter().find(|run| is_of(&run.id))
+    let is_of = |id: Id| machine.diagnosis.of == Some(id);
+    if let Some(run) = machine.registrations.iter().find(|run| is_of(run.id))
         && run.outcome == RunOutcomeName::Failed
     {
         return Some(Told::Run(run));
     }
-    let mut windows = machine.windows.iter();
-    let window = windows.find(|window| is_of(&window.id) && failed(window));
-    let window = window.or_else(|| newest(machine, failed))?;
-    Some(Told::Window(window))
+    let newest = |holds: &dyn Fn(Id) -> bool| {
+        newest(machine, OutcomeName::Failed, |window| holds(window.id))
+    };
+    let window = newest(&is_of).or_else(|| newest(&|_| true))?;
+    Some(Told::Window(Box::new(window)))
 }
 
 pub(super) fn answer(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -59,7 +59,7 @@ pub(super) fn answer(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Re
         // What failed before is made up for; this is not.
         _ if machine.downstream.is_some() => no_failure(machine, &name, out),
         Some(Told::Run(run)) => run_answer(machine, run, &name, out),
-        Some(Told::Window(window)) => window_answer(machine, window, &name, out),
+        Some(Told::Window(window)) => window_answer(machine, &window, &name, out),
         None => no_failure(machine, &name, out),
     }
 }
@@ -83,7 +83,7 @@ fn window_answer(
         what.push_str(&format!(" of {}", one_line(upn)));
     }
     let failed = stamp(window.end.time);
-    let headline = match later {
+    let headline = match &later {
         Some(later) => {
             let succeeded = stamp(later.end.time);
             format!("{what} failed at {failed}, and succeeded at {succeeded}")
@@ -115,7 +115,7 @@ fn window_answer(
             }
         }
     }
-    match (window.prt, later) {
+    match (window.prt, &later) {
         (PrtName::Enterprise, _) => last_success(machine, out)?,
         (PrtName::Entra, Some(_)) => {}
         (PrtName::Entra, None) => {
@@ -379,7 +379,7 @@ fn server_codes(server: &ServerReport<'_>) -> impl Iterator<Item = String> {
 
 /// The user that an event names.
 fn user<'r>(event: &'r EventReport<'_>) -> Option<&'r str> {
-    let info = event.info?;
+    let info = event.event.info()?;
     let mut values = event.data.iter();
     let is_user =
         |name: &str, value: &str| info.role(name) == Some(Role::Upn) && value.contains('@');
@@ -443,15 +443,13 @@ fn user_of<'r, 'a>(
 }
 
 /// The newest success after a window. Another user's success says nothing of this one.
-fn success_after<'r, 'a>(
-    machine: &'r MachineReport<'a>,
+fn success_after<'a>(
+    machine: &MachineReport<'a>,
     window: &WindowReport<'a>,
-) -> Option<&'r WindowReport<'a>> {
+) -> Option<WindowReport<'a>> {
     let user = user_of(machine, window)?;
-    newest(machine, |later| {
-        later.outcome == OutcomeName::Succeeded
-            && later.end.time > window.end.time
-            && user.windows.contains(&later.id)
+    newest(machine, OutcomeName::Succeeded, |later| {
+        later.end.time > window.end.time && user.windows.contains(&later.id)
     })
 }
 
@@ -663,29 +661,26 @@ pub(super) fn run_words(run: &RunReport<'_>) -> String {
     format!("{text}, {}", stamp(run.start))
 }
 
-/// The newest window of the Entra token of which something holds, else of the AD FS token.
-pub(super) fn newest<'r, 'a>(
-    machine: &'r MachineReport<'a>,
+/// The newest window of the Entra token that ended so and of which something holds, else of the
+/// AD FS token.
+pub(super) fn newest<'a>(
+    machine: &MachineReport<'a>,
+    ended: OutcomeName,
     holds: impl Fn(&WindowReport<'a>) -> bool,
-) -> Option<&'r WindowReport<'a>> {
+) -> Option<WindowReport<'a>> {
     let of = |prt| {
-        let mut windows = machine.windows.iter().rev();
+        let mut windows = machine.windows.that(ended).rev();
         windows.find(|window| window.prt == prt && holds(window))
     };
     of(PrtName::Entra).or_else(|| of(PrtName::Enterprise))
 }
 
 fn no_failure(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> io::Result<()> {
-    let count = |holds: &dyn Fn(&WindowReport<'_>) -> bool| {
-        machine
-            .windows
-            .iter()
-            .filter(|window| holds(window))
-            .count() as u64
-    };
+    let windows = &machine.windows;
+    let recovered = || windows.iter().filter(|window| window.recovered).count();
     let last = machine.registrations.last();
     let run = last.map(|run| (run.outcome, stamp(run.end)));
-    let headline = match (machine.windows.len(), run) {
+    let headline = match (windows.len(), run) {
         (0, Some((RunOutcomeName::NotPossible, time))) => {
             format!("device registration not possible at {time}")
         }
@@ -694,21 +689,12 @@ fn no_failure(machine: &MachineReport<'_>, name: &str, out: &mut dyn Write) -> i
         }
         (0, _) => "no PRT acquisition or refresh in its events".to_owned(),
         _ => {
-            let mut text = counted(machine.windows.len() as u64, "PRT window");
+            let mut text = counted(windows.len() as u64, "PRT window");
             for (count, word) in [
-                (
-                    count(&|window| window.outcome == OutcomeName::Succeeded),
-                    "succeeded",
-                ),
-                (
-                    count(&|window| window.outcome == OutcomeName::Failed),
-                    "failed",
-                ),
-                (count(&|window| window.recovered), "after a failing step"),
-                (
-                    count(&|window| window.outcome == OutcomeName::Incomplete),
-                    "incomplete",
-                ),
+                (windows.count(OutcomeName::Succeeded), "succeeded"),
+                (windows.count(OutcomeName::Failed), "failed"),
+                (recovered(), "after a failing step"),
+                (windows.count(OutcomeName::Incomplete), "incomplete"),
             ] {
                 if count > 0 {
                     text.push_str(&format!(", {count} {word}"));
@@ -791,7 +777,7 @@ fn evidence(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> 
 }
 
 fn last_success(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let Some(window) = newest(machine, |window| window.outcome == OutcomeName::Succeeded) else {
+    let Some(window) = newest(machine, OutcomeName::Succeeded, |_| true) else {
         return Ok(());
     };
     let recovered = match (&window.first_failure, window.recovered) {
@@ -803,7 +789,7 @@ fn last_success(machine: &MachineReport<'_>, out: &mut dyn Write) -> io::Result<
     let text = format!(
         "{} ({}) at {}{recovered}",
         window.id,
-        operation(window),
+        operation(&window),
         stamp(window.end.time)
     );
     field("Last success", &text, out)?;

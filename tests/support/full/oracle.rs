@@ -316,18 +316,18 @@ impl<'a> Checked<'a> {
 
     /// Decodes the selected records of our providers. Each must come out as an event, as foreign
     /// or as undecodable, and what comes out of others is not ours.
-    pub fn decode(&self) -> Result<Vec<record::Decoded>, String> {
+    pub fn decode(&self) -> Result<record::Decoded, String> {
         let selected = select::wanted(self.read, &self.records, select::Names::ours());
         let mut slot = self.read.to_vec();
         let mut names = record::Names::default();
-        let (events, failed) = record::decode(&mut slot, &selected, &mut names);
+        let decoded = record::decode(&mut slot, &selected, &mut names);
 
         // Records may share a number: then it is their count that must be right.
         let mut open: HashMap<u64, isize> = HashMap::new();
-        for event in &events {
-            *open.entry(event.number).or_default() += 1;
+        for number in &decoded.numbers {
+            *open.entry(*number).or_default() += 1;
         }
-        for failed in &failed {
+        for failed in &decoded.failed {
             *open.entry(failed.span.number).or_default() += 1;
         }
         for record in &selected {
@@ -344,20 +344,20 @@ impl<'a> Checked<'a> {
                 return Err(format!("record {number} is unaccounted for: {count}"));
             }
         }
-        for event in &events {
+        for number in &decoded.numbers {
             let mut known = self
                 .records
                 .iter()
-                .filter(|record| record.number == event.number);
+                .filter(|record| record.number == *number);
             let ours = known.any(|record| {
                 let full = self.full.get(&record.start);
                 full.is_none_or(|full| OURS.is(full))
             });
             if !ours {
-                return Err(format!("record {} is not ours", event.number));
+                return Err(format!("record {number} is not ours"));
             }
         }
-        Ok(events)
+        Ok(decoded)
     }
 
     /// Holds what is decoded straight from the values against what comes out of the evtx crate's
@@ -366,11 +366,11 @@ impl<'a> Checked<'a> {
         let selected = select::wanted(self.read, &self.records, select::Names::ours());
         let decode = |records: &[Span], through_xml: bool| {
             let (mut slot, mut names) = (self.read.to_vec(), record::Names::default());
-            let (events, failed) = match through_xml {
+            let decoded = match through_xml {
                 true => record::decode_through_xml(&mut slot, records, &mut names),
                 false => record::decode(&mut slot, records, &mut names),
             };
-            (events.len(), format!("{events:#?} {failed:#?}"))
+            (decoded.events.len(), format!("{decoded:#?}"))
         };
         let (events, found) = decode(&selected, false);
         if found == decode(&selected, true).1 {
