@@ -67,9 +67,9 @@ pub enum Subject {
 
 /// Everything that is concluded from a machine's events.
 #[derive(Debug)]
-pub struct Analysis {
+pub struct Analysis<'e> {
     /// Windows by their start.
-    pub windows: Vec<Window>,
+    pub windows: Vec<Window<'e>>,
     /// Registration runs by their start.
     pub runs: Vec<Run>,
     /// What each window means; nothing of one that succeeded at once.
@@ -98,7 +98,7 @@ pub struct Analysis {
     pub tenant_ids: Vec<(usize, Uuid)>,
 }
 
-impl Analysis {
+impl Analysis<'_> {
     /// What an event is.
     pub fn mark(&self, event: usize) -> Mark {
         self.marks.get(event).copied().unwrap_or_default()
@@ -106,7 +106,7 @@ impl Analysis {
 }
 
 /// Concludes all that can be concluded from a machine's events, which are in total order.
-pub fn analyze(events: &[Event]) -> Analysis {
+pub fn analyze(events: &[Event]) -> Analysis<'_> {
     let survey = Survey::of(events);
     let window::Windows { windows, mut marks } = window::windows(events, &survey);
     let runs = registration::runs(events, &survey.lists.registration, &marks);
@@ -172,7 +172,7 @@ pub fn analyze(events: &[Event]) -> Analysis {
 /// The links of each window.
 fn links(
     events: &[Event],
-    windows: &[Window],
+    windows: &[Window<'_>],
     runs: &[Run],
     registered: &[Registered],
 ) -> Vec<Vec<Link>> {
@@ -249,7 +249,7 @@ struct Registered {
 fn registered(
     events: &[Event],
     survey: &Survey,
-    windows: &[Window],
+    windows: &[Window<'_>],
     runs: &[Run],
 ) -> Vec<Registered> {
     // (place in the total order, what it says)
@@ -315,7 +315,7 @@ fn leaves(event: &Event) -> bool {
 /// What each window means.
 fn diagnose(
     events: &[Event],
-    windows: &[Window],
+    windows: &[Window<'_>],
     users: &[User],
     registered: &[Registered],
 ) -> Vec<Option<Diagnosis>> {
@@ -343,7 +343,7 @@ fn diagnose(
         .min()
         .copied();
     let window_of_user = windows.par_iter().zip(&user_of).zip(registered);
-    let of_window = |((window, user), registered): ((&Window, &Option<usize>), &Registered)| {
+    let of_window = |((window, user), registered): ((&Window<'_>, &Option<usize>), &Registered)| {
         let of_user = user.and_then(|user| successes.get(user));
         let (before, soon) = of_user.map_or((false, false), |of_user| {
             let next = of_user.partition_point(|success| *success <= window.ended);
@@ -370,7 +370,7 @@ fn diagnose(
     diagnoses.collect()
 }
 
-fn names_nobody(window: &Window) -> bool {
+fn names_nobody(window: &Window<'_>) -> bool {
     window.evidence.upn.is_none() && window.evidence.user_sid.is_none()
 }
 
@@ -381,7 +381,7 @@ struct Concluded<'a> {
     state: State,
     registration: State,
     users: &'a [User],
-    windows: &'a [Window],
+    windows: &'a [Window<'a>],
     diagnoses: &'a [Option<Diagnosis>],
     runs: &'a [Run],
     run_diagnoses: &'a [Option<Diagnosis>],
@@ -571,7 +571,7 @@ fn says_not_domain_joined(event: &Event) -> bool {
 }
 
 /// Whether a window failed because of the device.
-fn failed_for_the_device(events: &[Event], window: &Window) -> bool {
+fn failed_for_the_device(events: &[Event], window: &Window<'_>) -> bool {
     let rejected = window.evidence.server.as_ref().is_some_and(|server| {
         let codes = server.value.code.iter().chain(&server.value.also);
         codes.into_iter().any(|code| code == DEVICE_REJECTED)

@@ -188,20 +188,17 @@ impl Code {
 
     /// The constant's name, where a source publishes one.
     pub fn symbol(self) -> Option<&'static str> {
-        self.look_up(knowledge::symbol_column).flatten().next()
+        self.table_rows().find_map(knowledge::row_symbol)
     }
 
     /// Its rows in the code table, by its number or by the number inside it, the most telling first.
     pub(crate) fn rows(self) -> impl Iterator<Item = CodeInfo> {
-        self.look_up(knowledge::code_info)
+        self.table_rows().filter_map(CodeInfo::from_row)
     }
 
-    /// What is found under its spelling in each of its spaces, or under the number inside it.
-    fn look_up<T>(
-        self,
-        found: impl Fn(&'static str, &str) -> Option<T>,
-    ) -> impl Iterator<Item = T> {
+    fn table_rows(self) -> impl Iterator<Item = &'static str> {
         let code = self.canonical();
+        let hex = code.spelled();
         let inner = match code.0 >> 16 {
             0xcaa3 => Some("http"),
             0xcaa8 => Some("winhttp"),
@@ -217,21 +214,20 @@ impl Code {
             .copied()
             .chain(inner)
             .filter_map(move |space| {
+                let hex = str::from_utf8(&hex).unwrap_or_default();
                 let low = || (code.0 & 0xffff).to_string();
-                found(space, code.spell(&mut [0; 10])).or_else(|| found(space, &low()))
+                knowledge::code_row(space, hex).or_else(|| knowledge::code_row(space, &low()))
             })
     }
 
-    /// Its spelling, put into a buffer.
-    pub(crate) fn spell(self, buffer: &mut [u8; 10]) -> &str {
-        *buffer = *b"0x00000000";
-        let mut rest = self.0;
-        for place in buffer.iter_mut().skip(2).rev() {
-            let digit = (rest & 0xf) as u8;
-            *place = if digit < 10 { b'0' } else { b'a' - 10 } + digit;
-            rest >>= 4;
-        }
-        std::str::from_utf8(buffer).unwrap_or_default()
+    /// `0x` and 8 lower-case digits.
+    pub(crate) fn spelled(self) -> [u8; 10] {
+        let digit = |shift: u32| {
+            let digit = char::from_digit(self.0 >> shift & 0xf, 16);
+            digit.map_or(b'0', |digit| digit as u8)
+        };
+        let [a, b, c, d, e, f, g, h] = [28, 24, 20, 16, 12, 8, 4, 0].map(digit);
+        [b'0', b'x', a, b, c, d, e, f, g, h]
     }
 }
 
@@ -278,7 +274,7 @@ impl Family {
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.spell(&mut [0; 10]))
+        f.write_str(str::from_utf8(&self.spelled()).unwrap_or_default())
     }
 }
 

@@ -52,7 +52,7 @@ type RunRule = Rule<fn(&RunFacts<'_>) -> bool>;
 /// What the rules for windows ask.
 pub(crate) struct WindowFacts<'a> {
     pub(crate) events: &'a [Event],
-    pub(crate) window: &'a Window,
+    pub(crate) window: &'a Window<'a>,
     /// A failed registration run explains it.
     pub(crate) explained: bool,
     /// The newest registration evidence before it says that the device is joined.
@@ -68,7 +68,7 @@ pub(crate) struct WindowFacts<'a> {
 }
 
 impl WindowFacts<'_> {
-    fn evidence(&self) -> &Evidence {
+    fn evidence(&self) -> &Evidence<'_> {
         &self.window.evidence
     }
 
@@ -432,13 +432,13 @@ pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
         .or_else(step)
         .or_else(|| Some(window.evidence.decisive()?.code.into()));
     let subject = Subject {
-        upn: window.evidence.upn.as_ref().map(|upn| upn.value.as_str()),
+        upn: window.evidence.upn.as_ref().map(|upn| upn.value),
         url: window
             .evidence
             .http
             .as_ref()
             .and_then(|http| http.url.as_ref())
-            .map(|url| url.value.as_str())
+            .map(|url| url.value)
             .or_else(|| facts.url_before_failure()),
         code: code.as_deref(),
         time: facts.registered,

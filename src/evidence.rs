@@ -183,64 +183,41 @@ pub struct Found<T> {
 
 /// What a server said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Server {
+pub struct Server<'e> {
     /// The last AADSTS or MSIS code in the text.
-    pub code: Option<String>,
+    pub code: Option<Cow<'e, str>>,
     /// The codes before it, in order.
-    pub also: Vec<String>,
+    pub also: Vec<Cow<'e, str>>,
     /// The OAuth error.
-    pub oauth_error: Option<String>,
+    pub oauth_error: Option<&'e str>,
     /// The server's words.
-    pub description: Option<String>,
+    pub description: Option<&'e str>,
 }
 
-impl Server {
+impl<'e> Server<'e> {
     /// What to call the answer by: its code, else the OAuth error.
     pub fn telling_code(&self) -> Option<&str> {
-        self.code.as_deref().or(self.oauth_error.as_deref())
+        self.code.as_deref().or(self.oauth_error)
     }
-}
 
-/// What an event holds of a server's answer.
-struct Answer<'a> {
-    /// The codes in the text, in order.
-    codes: Vec<Cow<'a, str>>,
-    oauth_error: Option<&'a str>,
-    description: Option<&'a str>,
-}
+    fn into_telling_code(self) -> Option<Cow<'e, str>> {
+        self.code.or(self.oauth_error.map(Cow::Borrowed))
+    }
 
-impl<'a> Answer<'a> {
-    fn of(event: &'a Event) -> Option<Answer<'a>> {
+    /// What an event holds of a server's answer.
+    fn of(event: &'e Event) -> Option<Server<'e>> {
         let oauth_error = event.value(Role::OauthError);
         let description = event.value(Role::ServerText);
         if oauth_error.is_none() && description.is_none() {
             return None;
         }
-        Some(Answer {
-            codes: code::server_codes(description.unwrap_or("")),
+        let mut codes = code::server_codes(description.unwrap_or(""));
+        Some(Server {
+            code: codes.pop(),
+            also: codes,
             oauth_error,
             description,
         })
-    }
-
-    /// What to call it by: the last code, else the OAuth error.
-    fn telling_code(self) -> Option<Cow<'a, str>> {
-        let Answer {
-            mut codes,
-            oauth_error,
-            ..
-        } = self;
-        codes.pop().or(oauth_error.map(Cow::Borrowed))
-    }
-
-    fn into_server(self) -> Server {
-        let mut codes: Vec<String> = self.codes.into_iter().map(Cow::into_owned).collect();
-        Server {
-            code: codes.pop(),
-            also: codes,
-            oauth_error: self.oauth_error.map(str::to_owned),
-            description: self.description.map(str::to_owned),
-        }
     }
 }
 
@@ -257,13 +234,13 @@ pub struct Fault {
 
 /// An HTTP answer or request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Http {
+pub struct Http<'e> {
     /// The status and the event that has it.
     pub status: Option<Found<u32>>,
     /// The method.
-    pub method: Option<String>,
+    pub method: Option<&'e str>,
     /// The URL and the event that has it.
-    pub url: Option<Found<String>>,
+    pub url: Option<Found<&'e str>>,
 }
 
 /// What a code is.
@@ -294,35 +271,35 @@ pub struct Decisive {
 
 /// Every sub-code of a window, each with its source.
 #[derive(Clone, Debug, Default)]
-pub struct Evidence {
+pub struct Evidence<'e> {
     /// The final status.
     pub status: Option<Found<Code>>,
     /// The server's answer.
-    pub server: Option<Found<Server>>,
+    pub server: Option<Found<Server<'e>>>,
     /// The WS-Trust fault.
-    pub fault: Option<Found<Fault>>,
+    pub fault: Option<Box<Found<Fault>>>,
     /// A specific code of the client.
     pub client: Option<Found<Code>>,
     /// The network error.
     pub network: Option<Found<Code>>,
     /// The HTTP request.
-    pub http: Option<Http>,
+    pub http: Option<Http<'e>>,
     /// The user principal name.
-    pub upn: Option<Found<String>>,
+    pub upn: Option<Found<&'e str>>,
     /// The account of the user, where an event names another than the system's.
-    pub user_sid: Option<Found<String>>,
+    pub user_sid: Option<Found<&'e str>>,
     /// The credential type's number.
-    pub credential_type: Option<Found<String>>,
+    pub credential_type: Option<Found<&'e str>>,
     /// The request's correlation ID.
     pub correlation_id: Option<Found<Uuid>>,
 }
 
 /// An event of a window: one of the plug-in's.
 #[derive(Clone, Copy)]
-pub(crate) struct Told<'a> {
+pub(crate) struct Told<'e> {
     /// Index in the machine's events.
     pub(crate) index: usize,
-    pub(crate) event: &'a Event,
+    pub(crate) event: &'e Event,
     /// The event's ID, which most questions are about.
     pub(crate) id: u32,
     /// Whether it is a failure.
@@ -330,20 +307,20 @@ pub(crate) struct Told<'a> {
 }
 
 /// The events of a window, and what is known of it before the sub-codes.
-pub(crate) struct Group<'a> {
+pub(crate) struct Group<'a, 'e> {
     /// The members, in order.
-    pub(crate) members: &'a [Told<'a>],
+    pub(crate) members: &'a [Told<'e>],
     /// The stop boundary, which is a member.
-    pub(crate) stop: Option<Told<'a>>,
+    pub(crate) stop: Option<Told<'e>>,
     /// Whether it is about the AD FS token.
     pub(crate) enterprise: bool,
 }
 
 /// The first of these events with such an ID of which something can be said.
-fn find<'a, T>(
-    mut members: impl Iterator<Item = &'a Told<'a>>,
+fn find<'a, 'e: 'a, T>(
+    mut members: impl Iterator<Item = &'a Told<'e>>,
     is: impl Fn(u32) -> bool,
-    say: impl Fn(&'a Event) -> Option<T>,
+    say: impl Fn(&'e Event) -> Option<T>,
 ) -> Option<Found<T>> {
     members.find_map(|member| {
         let value = is(member.id).then(|| say(member.event)).flatten()?;
@@ -360,12 +337,12 @@ impl Told<'_> {
     }
 }
 
-impl<'a> Group<'a> {
+impl<'a, 'e> Group<'a, 'e> {
     /// The last member with such an ID of which something can be said.
     fn last<T>(
         &self,
         is: impl Fn(u32) -> bool,
-        say: impl Fn(&'a Event) -> Option<T>,
+        say: impl Fn(&'e Event) -> Option<T>,
     ) -> Option<Found<T>> {
         find(self.members.iter().rev(), is, say)
     }
@@ -374,13 +351,13 @@ impl<'a> Group<'a> {
     fn first<T>(
         &self,
         is: impl Fn(u32) -> bool,
-        say: impl Fn(&'a Event) -> Option<T>,
+        say: impl Fn(&'e Event) -> Option<T>,
     ) -> Option<Found<T>> {
         find(self.members.iter(), is, say)
     }
 
     /// The last of the one-event diagnostics that speak of this group's token.
-    fn last_diagnostic<T>(&self, say: impl Fn(&'a Event) -> Option<T>) -> Option<Found<T>> {
+    fn last_diagnostic<T>(&self, say: impl Fn(&'e Event) -> Option<T>) -> Option<Found<T>> {
         self.last(|id| self.is_diagnostic(id), say)
     }
 
@@ -395,11 +372,11 @@ impl<'a> Group<'a> {
     }
 
     /// Finds every sub-code.
-    pub(crate) fn evidence(&self) -> Evidence {
+    pub(crate) fn evidence(&self) -> Evidence<'e> {
         let mut evidence = Evidence {
             status: self.status(),
             server: self.server(),
-            fault: self.fault(),
+            fault: self.fault().map(Box::new),
             network: self.network(),
             upn: self.upn(),
             user_sid: self.user_sid(),
@@ -438,7 +415,7 @@ impl<'a> Group<'a> {
 
     /// The last answer with a code; one of Entra ID before one of AD FS, which a window of the
     /// Entra token holds when the AD FS token was asked for on the side.
-    fn server(&self) -> Option<Found<Server>> {
+    fn server(&self) -> Option<Found<Server<'e>>> {
         let source = |id: u32| match id {
             id::OAUTH_ERROR => Some(0),
             id::KEY_ERROR => Some(1),
@@ -449,17 +426,16 @@ impl<'a> Group<'a> {
         let members = self.members.iter().rev();
         let answers = members.filter_map(|member| {
             let source = source(member.id)?;
-            let answer = Answer::of(member.event)?;
-            let named = match answer.codes.last() {
+            let server = Server::of(member.event)?;
+            let named = match &server.code {
                 Some(code) if code.starts_with("MSIS") == self.enterprise => 0,
                 Some(_) => 1,
                 None => 2,
             };
-            Some(((named, source), member, answer))
+            Some(((named, source), member.found(server)))
         });
         // Of those with one rank the last member.
-        let (_, member, answer) = answers.min_by_key(|(rank, ..)| *rank)?;
-        Some(member.found(answer.into_server()))
+        Some(answers.min_by_key(|(rank, _)| *rank)?.1)
     }
 
     fn fault(&self) -> Option<Found<Fault>> {
@@ -501,7 +477,7 @@ impl<'a> Group<'a> {
         })
     }
 
-    fn http(&self, evidence: &Evidence) -> Option<Http> {
+    fn http(&self, evidence: &Evidence<'e>) -> Option<Http<'e>> {
         let with_status = |event: &Event| {
             let status = event.number(Role::HttpStatus);
             status.filter(|status| *status != 0)
@@ -510,7 +486,7 @@ impl<'a> Group<'a> {
             .last(is(id::HTTP_STATUS_WITH_URL), with_status)
             .or_else(|| self.last(is(id::HTTP_STATUS), with_status))
             .or_else(|| self.last_diagnostic(with_status));
-        let method_of = |event: &'a Event| event.value(Role::HttpMethod);
+        let method_of = |event: &'e Event| event.value(Role::HttpMethod);
         let source = |id| id == id::HTTP_STATUS_WITH_URL || self.is_diagnostic(id);
         let method = status
             .as_ref()
@@ -532,7 +508,7 @@ impl<'a> Group<'a> {
                 )
             })
         });
-        let url_of = |event: &Event| event.value(Role::Url).map(str::to_owned);
+        let url_of = |event: &'e Event| event.value(Role::Url);
         let url = failing
             .and_then(|failing| {
                 let members = self.members.iter().rev();
@@ -543,27 +519,27 @@ impl<'a> Group<'a> {
             .or_else(|| self.last_diagnostic(url_of));
         (status.is_some() || url.is_some()).then_some(Http {
             status,
-            method: method.map(str::to_owned),
+            method,
             url,
         })
     }
 
-    fn upn(&self) -> Option<Found<String>> {
-        let upn = |event: &Event| event.value(Role::Upn).map(str::to_owned);
+    fn upn(&self) -> Option<Found<&'e str>> {
+        let upn = |event: &'e Event| event.value(Role::Upn);
         self.first(is(id::REALM_DISCOVERY), upn)
             .or_else(|| self.last_diagnostic(upn))
     }
 
     /// The plug-in runs as the system, whose account is nobody's.
-    fn user_sid(&self) -> Option<Found<String>> {
+    fn user_sid(&self) -> Option<Found<&'e str>> {
         self.members.iter().find_map(|member| {
             let sid = member.event.user_sid.as_deref()?;
-            is_user(sid).then(|| member.found(sid.to_owned()))
+            is_user(sid).then(|| member.found(sid))
         })
     }
 
-    fn credential_type(&self) -> Option<Found<String>> {
-        let number = |event: &Event| event.value(Role::CredentialType).map(str::to_owned);
+    fn credential_type(&self) -> Option<Found<&'e str>> {
+        let number = |event: &'e Event| event.value(Role::CredentialType);
         self.last(is(id::CREDENTIAL_TYPE), number)
             .or_else(|| self.last_diagnostic(number))
     }
@@ -581,14 +557,14 @@ impl<'a> Group<'a> {
             .or_else(|| self.first(|_| true, id_of))
     }
 
-    pub(crate) fn member(&self, index: usize) -> Option<&'a Told<'a>> {
+    pub(crate) fn member(&self, index: usize) -> Option<&'a Told<'e>> {
         let at = self
             .members
             .binary_search_by_key(&index, |member| member.index);
         self.members.get(at.ok()?)
     }
 
-    fn failures(&self) -> impl DoubleEndedIterator<Item = &'a Told<'a>> {
+    fn failures(&self) -> impl DoubleEndedIterator<Item = &'a Told<'e>> {
         self.members.iter().filter(|member| member.failure)
     }
 
@@ -638,7 +614,7 @@ pub(crate) fn is_enterprise(id: u32) -> bool {
     )
 }
 
-impl Evidence {
+impl Evidence<'_> {
     /// The code that decides: what a server said, before what the client says by itself, before
     /// the network, before what only wraps these.
     pub fn decisive(&self) -> Option<Decisive> {
@@ -687,9 +663,9 @@ pub fn telling_code(event: &Event) -> Option<Cow<'_, str>> {
         };
     }
     match event.event_id {
-        id::OAUTH_ERROR => Answer::of(event)?.telling_code(),
-        id::GET_TOKEN_DIAGNOSTIC..=id::ENTERPRISE_REFRESH_DIAGNOSTIC => Answer::of(event)
-            .and_then(Answer::telling_code)
+        id::OAUTH_ERROR => Server::of(event)?.into_telling_code(),
+        id::GET_TOKEN_DIAGNOSTIC..=id::ENTERPRISE_REFRESH_DIAGNOSTIC => Server::of(event)
+            .and_then(Server::into_telling_code)
             .or_else(|| Some(event.code(Role::Status)?.to_string().into())),
         id::WSTRUST_FAULT => fault_code(event).map(Cow::Borrowed),
         id::TRANSPORT_ERROR => {

@@ -6,7 +6,7 @@
 
 use crate::event::Provider;
 use serde::{Deserialize, Deserializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 const EVENTS: &str = include_str!("knowledge/events.tsv");
@@ -225,7 +225,7 @@ pub struct CodeInfo {
 }
 
 impl CodeInfo {
-    fn from_row(row: &'static str) -> Option<CodeInfo> {
+    pub(crate) fn from_row(row: &'static str) -> Option<CodeInfo> {
         let mut columns = row.split('\t');
         let space = columns.next()?;
         let code = columns.next()?;
@@ -265,36 +265,31 @@ pub fn codes() -> impl Iterator<Item = CodeInfo> {
 
 /// What is known of a code in a space, such as `("winhttp", "12007")`.
 pub fn code_info(space: &str, code: &str) -> Option<CodeInfo> {
-    CodeInfo::from_row(row(space, code)?.2)
+    CodeInfo::from_row(code_row(space, code)?)
 }
 
-/// A code's space and spelling, and its whole row.
-type Row = (&'static str, &'static str, &'static str);
-
-fn row(space: &str, code: &str) -> Option<&'static Row> {
-    // The table is sorted by its first two columns.
-    static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
+/// The row of a code in a space.
+pub(crate) fn code_row(space: &str, code: &str) -> Option<&'static str> {
+    // The table's rows by their first two columns.
+    static ROWS: LazyLock<HashMap<(&str, &str), &str>> = LazyLock::new(|| {
         let rows = CODES.lines().filter(|row| !row.starts_with('#'));
         let keyed = rows.filter_map(|row| {
             let mut columns = row.splitn(3, '\t');
-            Some((columns.next()?, columns.next()?, row))
+            Some(((columns.next()?, columns.next()?), row))
         });
         keyed.collect()
     });
-    let rows: &'static [Row] = &ROWS;
-    let found = rows.binary_search_by(|(of, known, _)| (*of, *known).cmp(&(space, code)));
-    rows.get(found.ok()?)
+    ROWS.get(&(space, code)).copied()
 }
 
-/// The symbol in the row of a code, if there is the row: what else stands in it is not read.
-pub(crate) fn symbol_column(space: &str, code: &str) -> Option<Option<&'static str>> {
-    let (_, _, row) = row(space, code)?;
-    Some(row.split('\t').nth(2).filter(|text| *text != "-"))
+/// The published symbol in a row.
+pub(crate) fn row_symbol(row: &'static str) -> Option<&'static str> {
+    row.split('\t').nth(2).filter(|symbol| *symbol != "-")
 }
 
 /// The published symbol of a code in a space.
 pub(crate) fn symbol(space: &str, code: &str) -> Option<&'static str> {
-    symbol_column(space, code)?
+    row_symbol(code_row(space, code)?)
 }
 
 #[cfg(test)]

@@ -131,7 +131,8 @@ fn analyze(arguments: &Analyze) -> Result<ExitCode, String> {
             let totals = report.totals;
             // The process ends, and its memory with it: nothing is freed piece by piece.
             std::mem::forget(report);
-            std::mem::forget((analyses, scan));
+            std::mem::forget(analyses);
+            std::mem::forget(scan);
             Ok(totals)
         }
     })?;

@@ -802,8 +802,7 @@ pub struct EventReport<'a> {
 #[derive(Debug)]
 pub struct Windows<'a> {
     machine: &'a Machine,
-    analysis: &'a Analysis,
-    ids: build::Ids<'a>,
+    analysis: &'a Analysis<'a>,
     /// Which of the machine's windows they are.
     numbers: Vec<usize>,
     /// The runs that links may lead to, if not to all.
@@ -892,7 +891,7 @@ pub(crate) struct FailedWindow<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Members<'a> {
     machine: &'a Machine,
-    analysis: &'a Analysis,
+    analysis: &'a Analysis<'a>,
     members: &'a [Member],
 }
 
@@ -1059,7 +1058,8 @@ pub struct Hex(pub Code);
 
 impl Serialize for Hex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.spell(&mut [0; 10]))
+        let text = self.0.spelled();
+        serializer.serialize_str(str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -1120,7 +1120,7 @@ mod schema {
 }
 
 /// Analyses every machine of a scan, on the threads of rayon's current pool.
-pub fn analyze(scan: &Scan) -> Vec<Analysis> {
+pub fn analyze(scan: &Scan) -> Vec<Analysis<'_>> {
     scan.machines
         .par_iter()
         .map(|machine| analysis::analyze(&machine.events))

@@ -75,8 +75,8 @@ impl User {
 }
 
 /// The users by name, the unknown one last. `broker` are the places of the token broker's events.
-pub(crate) fn users(events: &[Event], broker: &[Place], windows: &[Window]) -> Vec<User> {
-    let upn = |window: &Window| Some(window.evidence.upn.as_ref()?.value.to_lowercase());
+pub(crate) fn users(events: &[Event], broker: &[Place], windows: &[Window<'_>]) -> Vec<User> {
+    let upn = |window: &Window<'_>| Some(window.evidence.upn.as_ref()?.value.to_lowercase());
     // A SID is a user's where one window names both.
     let known: HashMap<&str, String> = windows
         .iter()
@@ -84,7 +84,7 @@ pub(crate) fn users(events: &[Event], broker: &[Place], windows: &[Window]) -> V
         .collect();
     let of_sid = |sid: &str| known.get(sid).map_or(sid, String::as_str).to_owned();
     let mut users: BTreeMap<(bool, String, bool), User> = BTreeMap::new();
-    let mut before: Option<&Window> = None;
+    let mut before: Option<&Window<'_>> = None;
     let mut key = (true, String::new(), false);
     for (number, window) in windows.iter().enumerate() {
         // Most often it is the same user as before.
@@ -130,7 +130,7 @@ pub(crate) fn users(events: &[Event], broker: &[Place], windows: &[Window]) -> V
     for user in &mut users {
         // By their end: of two windows that overlap the later end is the later word.
         let ended = user.windows.iter();
-        let mut ended: Vec<&Window> = ended.filter_map(|number| windows.get(*number)).collect();
+        let mut ended: Vec<&Window<'_>> = ended.filter_map(|number| windows.get(*number)).collect();
         ended.sort_by_key(|window| window.end_event);
         for window in ended {
             match window.outcome {
@@ -144,14 +144,14 @@ pub(crate) fn users(events: &[Event], broker: &[Place], windows: &[Window]) -> V
     users
 }
 
-fn sid(window: &Window) -> Option<&str> {
-    Some(window.evidence.user_sid.as_ref()?.value.as_str())
+fn sid<'e>(window: &Window<'e>) -> Option<&'e str> {
+    Some(window.evidence.user_sid.as_ref()?.value)
 }
 
 /// Whether two windows name one user by the same names, and are about one token.
-fn have_one_user(a: &Window, b: &Window) -> bool {
+fn have_one_user(a: &Window<'_>, b: &Window<'_>) -> bool {
     let (upn, other) = (&a.evidence.upn, &b.evidence.upn);
-    let same_upn = upn.as_ref().map(|upn| &upn.value) == other.as_ref().map(|upn| &upn.value);
+    let same_upn = upn.as_ref().map(|upn| upn.value) == other.as_ref().map(|upn| upn.value);
     a.prt == b.prt && same_upn && sid(a) == sid(b)
 }
 

@@ -93,7 +93,7 @@ pub struct Member {
 
 /// One operation.
 #[derive(Clone, Debug)]
-pub struct Window {
+pub struct Window<'e> {
     /// What was asked for.
     pub operation: Operation,
     /// Whose token.
@@ -126,7 +126,7 @@ pub struct Window {
     /// Whether that is the stop boundary.
     pub only_stop_failed: bool,
     /// The sub-codes.
-    pub evidence: Evidence,
+    pub evidence: Evidence<'e>,
     /// The code that decides; none if the window succeeded.
     pub decisive: Option<Decisive>,
 }
@@ -144,15 +144,15 @@ pub struct Mark {
 
 /// The windows in a machine's events, and what else was found on the way.
 #[derive(Debug)]
-pub(crate) struct Windows {
+pub(crate) struct Windows<'e> {
     /// Windows in the order of their start.
-    pub(crate) windows: Vec<Window>,
+    pub(crate) windows: Vec<Window<'e>>,
     /// What each event is.
     pub(crate) marks: Vec<Mark>,
 }
 
 /// Finds the windows in a machine's events, which are in total order.
-pub(crate) fn windows(events: &[Event], survey: &Survey) -> Windows {
+pub(crate) fn windows<'e>(events: &'e [Event], survey: &Survey) -> Windows<'e> {
     let mut drafts = boundary_windows(events, survey);
     let mut claims = vec![Claim::Free; events.len()];
     claim_by_thread(&drafts, survey, &mut claims);
@@ -711,7 +711,12 @@ fn relate_broker_events(events: &[Event], survey: &Survey, drafts: &[Draft], cla
     }
 }
 
-fn finish(events: &[Event], survey: &Survey, drafts: Vec<Draft>, claims: &[Claim]) -> Windows {
+fn finish<'e>(
+    events: &'e [Event],
+    survey: &Survey,
+    drafts: Vec<Draft>,
+    claims: &[Claim],
+) -> Windows<'e> {
     let mut counts = vec![0; drafts.len()];
     for claim in claims {
         if let Claim::Member(number, _) = claim
@@ -738,7 +743,7 @@ fn finish(events: &[Event], survey: &Survey, drafts: Vec<Draft>, claims: &[Claim
     let drafts: Vec<_> = drafts
         .filter(|(_, (members, _))| !members.is_empty())
         .collect();
-    let mut windows: Vec<Window> = drafts
+    let mut windows: Vec<Window<'_>> = drafts
         .into_par_iter()
         .with_min_len(SHARE)
         .map_init(Vec::new, |told, (draft, (members, related))| {
@@ -792,13 +797,13 @@ fn marks(events: &[Event], survey: &Survey, drafts: &[Draft], claims: &[Claim]) 
     marks
 }
 
-fn window(
+fn window<'e>(
     events: &[Event],
     draft: Draft,
-    told: &[Told<'_>],
+    told: &[Told<'e>],
     members: Vec<Member>,
     related: Vec<Member>,
-) -> Window {
+) -> Window<'e> {
     let (start, stop) = (
         draft.start.map(|at| at as usize),
         draft.stop.map(|at| at as usize),
@@ -870,7 +875,7 @@ fn is_enterprise_only(members: &[Told<'_>]) -> bool {
     ids.clone().any(evidence::is_enterprise) && !ids.any(of_entra)
 }
 
-fn outcome(group: &Group<'_>, evidence: &Evidence) -> Outcome {
+fn outcome(group: &Group<'_, '_>, evidence: &Evidence<'_>) -> Outcome {
     let decides = |index: usize| {
         group.member(index).is_some_and(|member| {
             group.stop.is_some_and(|stop| stop.index == index)

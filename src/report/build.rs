@@ -17,16 +17,16 @@ use crate::window::{self, Edge, Member, Outcome, Via, Window};
 impl<'a> Report<'a> {
     /// The report on a scan and the [`analyze`](crate::analysis::analyze)d events of its machines, in the
     /// same order.
-    pub fn new(scan: &'a Scan, analyses: &'a [Analysis]) -> Report<'a> {
+    pub fn new(scan: &'a Scan, analyses: &'a [Analysis<'a>]) -> Report<'a> {
         Report::build(scan, analyses, false)
     }
 
     /// The same with every event, as the timeline shows them.
-    pub fn with_all_events(scan: &'a Scan, analyses: &'a [Analysis]) -> Report<'a> {
+    pub fn with_all_events(scan: &'a Scan, analyses: &'a [Analysis<'a>]) -> Report<'a> {
         Report::build(scan, analyses, true)
     }
 
-    fn build(scan: &'a Scan, analyses: &'a [Analysis], all_events: bool) -> Report<'a> {
+    fn build(scan: &'a Scan, analyses: &'a [Analysis<'a>], all_events: bool) -> Report<'a> {
         let machines: Vec<MachineReport<'a>> = scan
             .machines
             .iter()
@@ -110,13 +110,9 @@ impl std::ops::AddAssign for Totals {
 
 pub(super) fn machine_report<'a>(
     machine: &'a Machine,
-    analysis: &'a Analysis,
+    analysis: &'a Analysis<'a>,
     all_events: bool,
 ) -> MachineReport<'a> {
-    let ids = Ids {
-        device: &analysis.device_ids,
-        tenant: &analysis.tenant_ids,
-    };
     MachineReport {
         name: &machine.name,
         shares_name: machine.shares_name,
@@ -140,7 +136,7 @@ pub(super) fn machine_report<'a>(
             .runs
             .iter()
             .enumerate()
-            .filter_map(|(number, run)| run_report(machine, analysis, &ids, number, run))
+            .filter_map(|(number, run)| run_report(machine, analysis, number, run))
             .collect(),
         users: analysis
             .users
@@ -164,22 +160,14 @@ pub(super) fn machine_report<'a>(
         gaps: Vec::new(),
         problems: machine.problems.iter().map(problem).collect(),
         is_part: false,
-        downstream: downstream(machine, analysis, &ids),
+        downstream: downstream(machine, analysis),
         windows: Windows {
             machine,
             analysis,
-            ids,
             numbers: (0..analysis.windows.len()).collect(),
             runs: None,
         },
     }
-}
-
-/// The IDs that a machine's events name, by the events' indices.
-#[derive(Debug)]
-pub(super) struct Ids<'a> {
-    device: &'a [(usize, Uuid)],
-    tenant: &'a [(usize, Uuid)],
 }
 
 /// The newest ID that was named up to an event.
@@ -190,11 +178,7 @@ fn newest_id(ids: &[(usize, Uuid)], event: usize) -> Option<Guid> {
 }
 
 /// The token requests that a machine's diagnosis is about.
-fn downstream<'a>(
-    machine: &'a Machine,
-    analysis: &'a Analysis,
-    ids: &Ids<'_>,
-) -> Option<Downstream<'a>> {
+fn downstream<'a>(machine: &'a Machine, analysis: &'a Analysis<'a>) -> Option<Downstream<'a>> {
     let (_, Some(Subject::TokenRequest { user, request })) = analysis.diagnosis.as_ref()? else {
         return None;
     };
@@ -208,17 +192,14 @@ fn downstream<'a>(
         user: &user.name,
         request: token_request_report(request),
         event: failure(machine.events.get(request.last_event)?, false),
-        device_id: newest_id(ids.device, request.last_event),
-        tenant_id: newest_id(ids.tenant, request.last_event),
+        device_id: newest_id(&analysis.device_ids, request.last_event),
+        tenant_id: newest_id(&analysis.tenant_ids, request.last_event),
     })
 }
 
 pub(super) fn window_report<'a>(windows: &Windows<'a>, number: usize) -> Option<WindowReport<'a>> {
     let Windows {
-        machine,
-        analysis,
-        ref ids,
-        ..
+        machine, analysis, ..
     } = *windows;
     let window = analysis.windows.get(number)?;
     let event = |index: usize| machine.events.get(index);
@@ -249,14 +230,11 @@ pub(super) fn window_report<'a>(windows: &Windows<'a>, number: usize) -> Option<
             .correlation_id
             .as_ref()
             .map(|found| Guid(found.value)),
-        upn: evidence.upn.as_ref().map(|found| found.value.as_str()),
-        user_sid: evidence.user_sid.as_ref().map(|found| found.value.as_str()),
-        device_id: newest_id(ids.device, window.end_event),
-        tenant_id: newest_id(ids.tenant, window.end_event),
-        credential_type: evidence
-            .credential_type
-            .as_ref()
-            .map(|found| found.value.as_str()),
+        upn: evidence.upn.as_ref().map(|found| found.value),
+        user_sid: evidence.user_sid.as_ref().map(|found| found.value),
+        device_id: newest_id(&analysis.device_ids, window.end_event),
+        tenant_id: newest_id(&analysis.tenant_ids, window.end_event),
+        credential_type: evidence.credential_type.as_ref().map(|found| found.value),
         outcome: window.outcome.into(),
         recovered: window.recovered,
         first_failure: window
@@ -269,9 +247,9 @@ pub(super) fn window_report<'a>(windows: &Windows<'a>, number: usize) -> Option<
             .map(|found| status_report(machine, found)),
         server: evidence.server.as_ref().map(|found| ServerReport {
             code: found.value.code.as_deref(),
-            also: found.value.also.iter().map(String::as_str).collect(),
-            oauth_error: found.value.oauth_error.as_deref(),
-            description: found.value.description.as_deref(),
+            also: found.value.also.iter().map(|code| &**code).collect(),
+            oauth_error: found.value.oauth_error,
+            description: found.value.description,
             event_id: id(found.event),
         }),
         fault: evidence.fault.as_ref().map(|found| FaultReport {
@@ -289,8 +267,8 @@ pub(super) fn window_report<'a>(windows: &Windows<'a>, number: usize) -> Option<
             let url = http.url.as_ref().map(|found| id(found.event));
             HttpReport {
                 status: http.status.as_ref().map(|found| found.value),
-                method: http.method.as_deref(),
-                url: http.url.as_ref().map(|found| found.value.as_str()),
+                method: http.method,
+                url: http.url.as_ref().map(|found| found.value),
                 event_id: status.or(url).unwrap_or(0),
                 url_event_id: url,
             }
@@ -322,7 +300,7 @@ pub(super) fn failed_window<'a>(windows: &Windows<'a>, number: usize) -> Option<
     })
 }
 
-fn window_diagnosis(analysis: &Analysis, number: usize) -> Option<DiagnosisReport<'_>> {
+fn window_diagnosis<'a>(analysis: &'a Analysis<'a>, number: usize) -> Option<DiagnosisReport<'a>> {
     Some(diagnosis_report(analysis.diagnoses.get(number)?.as_ref()?))
 }
 
@@ -337,7 +315,11 @@ fn window_links(windows: &Windows<'_>, number: usize) -> Vec<LinkReport> {
 }
 
 /// The process or thread of the boundaries, or of all events of an inferred window if they agree.
-fn shared(machine: &Machine, window: &Window, of: impl Fn(&Event) -> Option<u32>) -> Option<u32> {
+fn shared(
+    machine: &Machine,
+    window: &Window<'_>,
+    of: impl Fn(&Event) -> Option<u32>,
+) -> Option<u32> {
     let event = |index: usize| machine.events.get(index);
     let mut members = window
         .members
@@ -354,7 +336,7 @@ fn shared(machine: &Machine, window: &Window, of: impl Fn(&Event) -> Option<u32>
 
 pub(super) fn event_report<'a>(
     machine: &'a Machine,
-    analysis: &Analysis,
+    analysis: &Analysis<'_>,
     index: usize,
     via: Option<Via>,
 ) -> Option<EventReport<'a>> {
@@ -414,7 +396,7 @@ fn links(links: Option<&Vec<Link>>, other: impl Fn(&Link) -> Id) -> Vec<LinkRepo
         .collect()
 }
 
-fn user_report<'a>(analysis: &'a Analysis, user: &'a User) -> UserReport<'a> {
+fn user_report<'a>(analysis: &'a Analysis<'a>, user: &'a User) -> UserReport<'a> {
     let failed = user.windows.iter().rev().find(|number| {
         let window = analysis.windows.get(**number);
         window.is_some_and(|window| window.outcome == Outcome::Failed)
@@ -443,8 +425,7 @@ fn user_report<'a>(analysis: &'a Analysis, user: &'a User) -> UserReport<'a> {
 /// Nothing only for a run without events, which there is none of.
 fn run_report<'a>(
     machine: &'a Machine,
-    analysis: &'a Analysis,
-    ids: &Ids<'_>,
+    analysis: &'a Analysis<'a>,
     number: usize,
     run: &'a Run,
 ) -> Option<RunReport<'a>> {
@@ -492,8 +473,8 @@ fn run_report<'a>(
             .and_then(|last| last.join_type.as_deref()),
         tenant: run.tenant.as_deref(),
         tenant_type: run.tenant_type.as_deref(),
-        device_id: newest_id(ids.device, end_event),
-        tenant_id: newest_id(ids.tenant, end_event),
+        device_id: newest_id(&analysis.device_ids, end_event),
+        tenant_id: newest_id(&analysis.tenant_ids, end_event),
         pre_check: run.pre_check.as_deref(),
         diagnosis: analysis
             .run_diagnoses
@@ -590,7 +571,7 @@ fn diagnosis_report(diagnosis: &Diagnosis) -> DiagnosisReport<'_> {
     }
 }
 
-fn machine_diagnosis(analysis: &Analysis) -> MachineDiagnosis<'_> {
+fn machine_diagnosis<'a>(analysis: &'a Analysis<'a>) -> MachineDiagnosis<'a> {
     let (means, subject) = match &analysis.diagnosis {
         Some((diagnosis, subject)) => (Some(diagnosis), *subject),
         None => (None, None),
