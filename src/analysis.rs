@@ -457,7 +457,7 @@ impl Concluded<'_> {
     }
 
     /// The events of device registration, with their places.
-    fn registration(&self) -> impl DoubleEndedIterator<Item = (usize, &Event)> {
+    fn registration(&self) -> impl Iterator<Item = (usize, &Event)> {
         let places = self.survey.lists.registration.iter();
         places.filter_map(|place| Some((*place as usize, self.events.get(*place as usize)?)))
     }
@@ -471,11 +471,11 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
         users,
         ..
     } = *concluded;
-    let mut registered = concluded.registration().map(|(_, event)| event);
-    let has = |wanted: u32| {
+    let any = |holds: &dyn Fn(&Event) -> bool| {
         let mut events = concluded.registration();
-        events.any(|(_, event)| event.event_id == wanted)
+        events.any(|(_, event)| holds(event))
     };
+    let has = |wanted: u32| any(&|event| event.event_id == wanted);
     let finding = |cause, because| Some((diagnosis::named(cause, because, None, None)?, None));
     // Whose token is healthy is asked of themselves. An account of which no window tells may be the
     // administrator's: its requests count only after the last token of a user without a SID.
@@ -529,9 +529,7 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
             "join_lost",
             "the plug-in says that the device is not joined (1089), after evidence that it is",
         ),
-        State::Healthy | State::NoEvidence
-            if !has_token && registered.any(signed_in_without_account) =>
-        {
+        State::Healthy | State::NoEvidence if !has_token && any(&signed_in_without_account) => {
             if concluded.denied().is_some() {
                 let because = "308 or 360 says that the device is joined, and 1089 that it is not";
                 return finding("join_unclear", because);
@@ -544,10 +542,14 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
             "the device is joined, and the Analytic log shows no acquisition",
         ),
         State::Healthy => None,
-        State::NoEvidence => concluded.newest_run(|_| true).or_else(|| {
-            registered.find(|event| says_not_domain_joined(event))?;
-            finding("not_domain_joined", "the Workstation service says so (369)")
-        }),
+        State::NoEvidence => {
+            concluded
+                .newest_run(|_| true)
+                .or_else(|| match any(&says_not_domain_joined) {
+                    true => finding("not_domain_joined", "the Workstation service says so (369)"),
+                    false => None,
+                })
+        }
     }
 }
 

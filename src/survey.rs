@@ -34,7 +34,7 @@ pub(crate) struct Survey {
     /// The correlation IDs of the plug-in's events.
     pub(crate) ids: Ids,
     pub(crate) lists: Lists,
-    /// The event IDs of the plug-in's events, 0 for those of others.
+    /// One more than the event ID of each of the plug-in's events, 0 for those of others.
     event_ids: Vec<u32>,
 }
 
@@ -84,7 +84,8 @@ pub(crate) struct Lists {
     pub(crate) not_joined: Vec<Place>,
     /// The plug-in is initialised, which a new process does.
     initialized: Vec<Place>,
-    /// Not of the plug-in, so that its process, which stands before, is not the plug-in's.
+    /// By their processes those that are not the plug-in's: its process ID among them has changed
+    /// hands.
     other_processes: Vec<(u32, Place)>,
     /// Those that name an ID of the device.
     pub(crate) device_ids: Vec<(usize, Uuid)>,
@@ -135,7 +136,7 @@ impl Survey {
 
     /// The event ID of an event, if the plug-in wrote it: so that one need not look at the event.
     pub(crate) fn event_id(&self, event: usize) -> Option<u32> {
-        self.event_ids.get(event).copied().filter(|id| *id != 0)
+        self.event_ids.get(event)?.checked_sub(1)
     }
 
     /// The event before one of the plug-in's on its thread.
@@ -293,9 +294,10 @@ impl<'e> Part<'e> {
         };
         for (place, event) in (first..).zip(events) {
             part.add(place, event);
-            let of_plugin = event.is_plugin();
-            part.event_ids
-                .push(if of_plugin { event.event_id } else { 0 });
+            part.event_ids.push(match event.is_plugin() {
+                true => event.event_id.saturating_add(1),
+                false => 0,
+            });
         }
         part
     }
