@@ -61,39 +61,46 @@ pub(crate) struct Batch {
     pub(crate) computers: Vec<Arc<str>>,
     /// The channels that they name, sorted.
     channels: Vec<Arc<str>>,
+    order: Order,
 }
 
 impl Batch {
     pub(crate) fn of(events: Vec<Event>, forwarded: bool) -> Batch {
         let (mut computers, mut channels) = (Vec::new(), Vec::new());
-        let mut last = None;
+        let mut order = Order::default();
+        let mut last: Option<&Event> = None;
         for event in &events {
             let names = (&event.computer, &event.channel);
-            if last != Some(names) {
-                last = Some(names);
+            if last.map(|last| (&last.computer, &last.channel)) != Some(names) {
                 insert(&mut computers, names.0);
                 insert(&mut channels, names.1);
             }
+            if let Some(last) = last {
+                order.see(last, event);
+            }
+            last = Some(event);
         }
         Batch {
             events,
             forwarded,
             computers,
             channels,
+            order,
         }
     }
 
-    /// Takes in the batch that follows, if there is one computer for both.
-    pub(crate) fn join(&mut self, mut next: Batch) -> Option<Batch> {
+    /// Takes in the batch that follows, if there is one computer for both, and says whether.
+    pub(crate) fn join(&mut self, next: &mut Batch) -> bool {
         if self.computers.len() > 1 || self.computers != next.computers {
-            return Some(next);
+            return false;
         }
+        self.order.join(&self.events, next.order, &next.events);
         self.events.append(&mut next.events);
         self.forwarded |= next.forwarded;
         for channel in &next.channels {
             insert(&mut self.channels, channel);
         }
-        None
+        true
     }
 
     /// The events of a chunk.
@@ -410,7 +417,7 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
             for computer in &batch.computers {
                 insert(&mut computers, computer);
             }
-            let before = events.len().saturating_sub(1);
+            order.join(&events, batch.order, &batch.events);
             // Most machines have most of their events in one log: these stay where they are.
             match events.is_empty() {
                 true => {
@@ -419,8 +426,6 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
                 }
                 false => events.extend(batch.events),
             }
-            // Seen now, as they are at hand.
-            order.see(events.get(before..).unwrap_or_default());
         }
         problems.extend(share.problems);
     }
@@ -473,7 +478,9 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
 ///
 /// Boundaries are all in the analytic channel, where record IDs tell the order; an operational
 /// event of the same instant has no such number and goes between start and stop.
-#[derive(Default)]
+///
+/// It is found out while the events are at hand: to look at each again costs more.
+#[derive(Clone, Copy, Debug, Default)]
 struct Order {
     /// One comes before the one ahead of it, or is the same.
     disturbed: bool,
@@ -482,13 +489,18 @@ struct Order {
 }
 
 impl Order {
-    /// Looks at events that follow one another.
-    fn see(&mut self, events: &[Event]) {
-        for pair in events.windows(2) {
-            if let [a, b] = pair {
-                self.instants |= a.time == b.time;
-                self.disturbed |= by_time_channel_and_record(a, b).is_ge();
-            }
+    /// Looks at two events that follow one another.
+    fn see(&mut self, a: &Event, b: &Event) {
+        self.instants |= a.time == b.time;
+        self.disturbed |= by_time_channel_and_record(a, b).is_ge();
+    }
+
+    /// Takes in that of the events behind these.
+    fn join(&mut self, events: &[Event], of_next: Order, next: &[Event]) {
+        self.disturbed |= of_next.disturbed;
+        self.instants |= of_next.instants;
+        if let (Some(last), Some(first)) = (events.last(), next.first()) {
+            self.see(last, first);
         }
     }
 

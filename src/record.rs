@@ -44,8 +44,9 @@ pub struct Undecodable {
 pub struct Names {
     pub(crate) strings: HashSet<Arc<str>>,
     pub(crate) headers: Headers,
-    /// Where the values of a chunk are collected.
+    /// Where the values of a chunk are collected, and where its events may be.
     values: Collector,
+    pub(crate) spare: Vec<Event>,
     pub(crate) templates: Templates,
 }
 
@@ -87,10 +88,12 @@ pub(crate) fn unique_names(names: Vec<Arc<str>>) -> FieldNames {
 /// walks these records only.
 pub fn decode(slot: &mut [u8], records: &[Span], names: &mut Names) -> Decoded {
     let mut values = std::mem::take(&mut names.values);
+    let mut events = std::mem::take(&mut names.spare);
+    // Nearly every record is one of ours, and read right away.
+    events.reserve_exact(records.len());
     let mut reader = typed::Reader::new(slot, names);
     let mut decoded = Decoded {
-        // Nearly every record is one of ours, and read right away.
-        events: Vec::with_capacity(records.len()),
+        events,
         numbers: Vec::with_capacity(records.len()),
         failed: Vec::new(),
     };

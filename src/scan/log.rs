@@ -122,8 +122,8 @@ impl Part {
         self.chunks += other.chunks;
         self.records += other.records;
         self.chunks_damaged += other.chunks_damaged;
-        for batch in other.events {
-            self.keep(batch);
+        for mut batch in other.events {
+            self.keep(&mut batch);
         }
         for problem in other.problems {
             self.list(problem);
@@ -136,12 +136,12 @@ impl Part {
         self.busy += other.busy;
     }
 
-    fn keep(&mut self, batch: Batch) {
-        let left = match self.events.last_mut() {
-            Some(last) => last.join(batch),
-            None => Some(batch),
-        };
-        self.events.extend(left);
+    /// Takes the events out of a batch.
+    fn keep(&mut self, batch: &mut Batch) {
+        let last = self.events.last_mut();
+        if !last.is_some_and(|last| last.join(batch)) {
+            self.events.push(std::mem::take(batch));
+        }
     }
 
     pub(super) fn problem(
@@ -304,7 +304,9 @@ impl Part {
         match decoded {
             Ok(decoded) => {
                 if !decoded.events.is_empty() {
-                    self.keep(Batch::decoded(decoded.events, &decoded.numbers));
+                    let mut batch = Batch::decoded(decoded.events, &decoded.numbers);
+                    self.keep(&mut batch);
+                    names.spare = batch.events;
                 }
                 for record in decoded.failed {
                     let at = offset + record.span.start as u64;
