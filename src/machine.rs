@@ -6,6 +6,7 @@ use crate::knowledge::Role;
 use crate::problem::{Problem, ProblemKind};
 use crate::scan::Log;
 use chrono::{DateTime, Utc};
+use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -400,6 +401,9 @@ impl Traits {
     }
 }
 
+/// From so many events on it pays to have several threads move them.
+const MANY: usize = 1 << 14;
+
 /// The machine, and how many of its events were duplicates. `newest` is the name that renames
 /// ended with, in lower case, if it was renamed.
 fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64) {
@@ -419,12 +423,13 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
             }
             order.join(&events, batch.order, &batch.events);
             // Most machines have most of their events in one log: these stay where they are.
-            match events.is_empty() {
-                true => {
-                    events = batch.events;
-                    events.reserve_exact((count as usize).saturating_sub(events.len()));
-                }
-                false => events.extend(batch.events),
+            if events.is_empty() {
+                events = batch.events;
+                events.reserve_exact((count as usize).saturating_sub(events.len()));
+            } else if batch.events.len() < MANY {
+                events.extend(batch.events);
+            } else {
+                events.par_extend(batch.events);
             }
         }
         problems.extend(share.problems);

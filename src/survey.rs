@@ -76,6 +76,8 @@ pub(crate) struct Lists {
     pub(crate) reporting: Vec<Place>,
     /// Those of them that may be housekeeping.
     pub(crate) doubtful: Vec<Place>,
+    /// The ends of operations whose status is not 0.
+    pub(crate) failed_stops: Vec<Place>,
     /// The plug-in names the correlation ID of what it begins.
     pub(crate) announcing: Vec<Place>,
     /// The plug-in says that the device is joined to Entra ID.
@@ -345,13 +347,17 @@ impl<'e> Part<'e> {
             return;
         };
         thread.events.push(place);
-        thread
-            .edges
-            .extend(Boundary::of(event).map(|boundary| ThreadEdge {
+        if let Some(boundary) = Boundary::of(event) {
+            thread.edges.push(ThreadEdge {
                 place,
                 time: event.time,
                 boundary,
-            }));
+            });
+            let status = || event.code(Role::Status);
+            if !boundary.start && status().is_some_and(|status| status.0 != 0) {
+                lists.failed_stops.push(place);
+            }
+        }
         match event.event_id {
             id::INITIALIZE_START | id::INITIALIZE_STOP => lists.initialized.push(place),
             id::GET_TOKEN_CORRELATION | id::REFRESH_CORRELATION => lists.announcing.push(place),
@@ -375,6 +381,7 @@ impl<'e> Part<'e> {
         lists.registration.append(&mut later.registration);
         lists.reporting.append(&mut later.reporting);
         lists.doubtful.append(&mut later.doubtful);
+        lists.failed_stops.append(&mut later.failed_stops);
         lists.announcing.append(&mut later.announcing);
         lists.cloud_joined.append(&mut later.cloud_joined);
         lists.not_joined.append(&mut later.not_joined);

@@ -25,7 +25,7 @@ use crate::report::{
 };
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Stands where a failure has no code, phase or event.
 const NONE: &str = "none";
@@ -65,28 +65,44 @@ fn event_id(failure: Option<&Event>) -> String {
 pub(crate) struct Signatures {
     /// Each once: most windows of a machine fail alike.
     signatures: Vec<String>,
-    /// By window or run: its signature, and when it ended.
-    of: HashMap<Id, (usize, Time)>,
-    open: HashSet<Id>,
+    /// By window: its signature, if it failed.
+    of_windows: Vec<Option<usize>>,
+    of_runs: HashMap<Id, usize>,
+    open: BTreeSet<Id>,
 }
 
 impl Signatures {
     pub(crate) fn of(machine: &MachineReport<'_>) -> Signatures {
         let (mut signatures, mut known) = (Vec::new(), HashMap::new());
-        let mut of: HashMap<Id, (usize, Time)> = HashMap::new();
+        // By window: its signature, and when it ended.
+        let mut of: Vec<Option<(usize, Time)>> = vec![None; machine.windows.len()];
+        let mut last = None;
         for window in machine.windows.failures() {
             let event = window.first_failure.map(|event| event.event_id);
             let told = (window.prt, window.operation, window.decisive, event);
-            let signature = *known.entry(told).or_insert_with(|| {
-                signatures.push(of_window(&window));
-                signatures.len() - 1
-            });
-            of.insert(window.id, (signature, window.end));
+            // Most often it is that of the one before.
+            let signature = match last {
+                Some((last, signature)) if last == told => signature,
+                _ => *known.entry(told).or_insert_with(|| {
+                    signatures.push(of_window(&window));
+                    signatures.len() - 1
+                }),
+            };
+            last = Some((told, signature));
+            if let Id::Window(number) = window.id
+                && let Some(of) = of.get_mut(number)
+            {
+                *of = Some((signature, window.end));
+            }
         }
+        let of_window = |id: &Id| match id {
+            Id::Window(number) => of.get(*number).copied().flatten(),
+            Id::Run(_) => None,
+        };
         // Which window ended last decides; of several at once the one that began last.
-        let ended = |id: &Id| of.get(id).map(|(_, end)| (*end, *id));
+        let ended = |id: &Id| of_window(id).map(|(_, end)| (end, *id));
         let strands = machine.users.iter();
-        let mut open: HashSet<Id> = strands
+        let mut open: BTreeSet<Id> = strands
             .filter(|user| user.state == StateName::Failing)
             .filter_map(|user| user.windows.iter().filter_map(ended).max())
             .map(|(_, id)| id)
@@ -108,27 +124,32 @@ impl Signatures {
                 .max_by_key(|(end, id)| (open.contains(id), *end, *id))
                 .map(|(_, id)| id)
                 .filter(|window| open.contains(window) || !still_fails);
-            let signature = match window.and_then(|window| of.get(&window)) {
-                Some((signature, _)) => *signature,
+            let signature = match window.and_then(|window| of_window(&window)) {
+                Some((signature, _)) => signature,
                 None => {
                     signatures.push(of_run(run));
                     signatures.len() - 1
                 }
             };
-            of_runs.insert(run.id, (signature, run.end));
+            of_runs.insert(run.id, signature);
         }
-        of.extend(of_runs);
         open.extend(open_run);
+        let of_windows = of.into_iter();
         Signatures {
+            of_windows: of_windows.map(|of| of.map(|(of, _)| of)).collect(),
             signatures,
-            of,
+            of_runs,
             open,
         }
     }
 
     /// The signature of the group that a failed window or run belongs to.
     pub(crate) fn group(&self, id: Id) -> Option<&str> {
-        self.signatures.get(self.of.get(&id)?.0).map(String::as_str)
+        let number = match id {
+            Id::Window(number) => (*self.of_windows.get(number)?)?,
+            Id::Run(_) => *self.of_runs.get(&id)?,
+        };
+        self.signatures.get(number).map(String::as_str)
     }
 
     /// Whether it is the newest failure of a strand that still fails.
@@ -228,8 +249,9 @@ impl<'r> Means<'r> {
 
 impl MachineFacts {
     pub(crate) fn of(machine: &MachineReport<'_>) -> MachineFacts {
-        let mut failures = BTreeMap::new();
         let signatures = Signatures::of(machine);
+        let downstream = machine.downstream.as_ref().map(of_downstream);
+        let mut failures = BTreeMap::new();
         let runs: HashMap<Id, &RunReport<'_>> = machine
             .registrations
             .iter()
@@ -279,22 +301,23 @@ impl MachineFacts {
             };
             seen.see(signature, &mut failures).registrations += 1;
         }
-        see_downstream(machine, &mut failures);
+        see_downstream(machine, downstream.as_deref(), &mut failures);
         let name = machine.name;
         MachineFacts {
             name: name.to_owned(),
             failures: failures
                 .into_iter()
-                .map(|(signature, seen)| (signature, seen.told(name)))
+                .map(|(signature, seen)| (signature.to_owned(), seen.told(name)))
                 .collect(),
         }
     }
 }
 
 /// The token requests that fail though the token is healthy; nothing where none do.
-fn see_downstream<'r>(
+fn see_downstream<'r, 's>(
     machine: &'r MachineReport<'_>,
-    failures: &mut BTreeMap<String, Seen<Failure<'r>>>,
+    signature: Option<&'s str>,
+    failures: &mut BTreeMap<&'s str, Seen<Failure<'r>>>,
 ) -> Option<()> {
     let downstream = machine.downstream.as_ref()?;
     let of = &machine.diagnosis;
@@ -313,7 +336,7 @@ fn see_downstream<'r>(
             next_steps: of.next_steps,
         },
     };
-    let seen = seen.see(&of_downstream(downstream), failures);
+    let seen = seen.see(signature?, failures);
     seen.token_requests += downstream.request.count;
     seen.first = seen.first.min(downstream.request.first);
     Some(())
@@ -366,13 +389,13 @@ impl<'r> Failure<'r> {
     }
 
     /// Notes it under its signature.
-    fn see<'f>(
+    fn see<'f, 's>(
         self,
-        signature: &str,
-        failures: &'f mut BTreeMap<String, Seen<Failure<'r>>>,
+        signature: &'s str,
+        failures: &'f mut BTreeMap<&'s str, Seen<Failure<'r>>>,
     ) -> &'f mut Seen<Failure<'r>> {
         use std::collections::btree_map::Entry::{Occupied, Vacant};
-        match failures.entry(signature.to_owned()) {
+        match failures.entry(signature) {
             Occupied(seen) => {
                 let seen = seen.into_mut();
                 seen.add(self);

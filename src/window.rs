@@ -126,7 +126,7 @@ pub struct Window<'e> {
     /// Whether that is the stop boundary.
     pub only_stop_failed: bool,
     /// The sub-codes.
-    pub evidence: Evidence<'e>,
+    pub evidence: Box<Evidence<'e>>,
     /// The code that decides; none if the window succeeded.
     pub decisive: Option<Decisive>,
 }
@@ -737,16 +737,13 @@ fn finish<'e>(
             of_draft.push(Member { event, via });
         }
     }
-    let marks = marks(events, survey, &drafts, claims);
-    let drafts = drafts.into_iter().zip(members.into_iter().zip(related));
-    // Other windows may have claimed all that there was of one.
-    let drafts: Vec<_> = drafts
-        .filter(|(_, (members, _))| !members.is_empty())
-        .collect();
+    let marks = marks(events, survey, claims);
     let mut windows: Vec<Window<'_>> = drafts
         .into_par_iter()
+        .zip(members)
+        .zip(related)
         .with_min_len(SHARE)
-        .map_init(Vec::new, |told, (draft, (members, related))| {
+        .map_init(Vec::new, |told, ((draft, members), related)| {
             told.clear();
             told.extend(members.iter().filter_map(|member| {
                 Some(Told {
@@ -759,12 +756,14 @@ fn finish<'e>(
             window(events, draft, told, members, related)
         })
         .collect();
+    // Other windows may have claimed all that there was of one.
+    windows.retain(|window| !window.members.is_empty());
     windows.sort_by_key(|window| window.start_event);
     Windows { windows, marks }
 }
 
 /// What each event is: a failure, or one that only looks like it, and whether a window has it.
-fn marks(events: &[Event], survey: &Survey, drafts: &[Draft], claims: &[Claim]) -> Vec<Mark> {
+fn marks(events: &[Event], survey: &Survey, claims: &[Claim]) -> Vec<Mark> {
     let placed = claims.iter().map(|claim| Mark {
         placed: *claim != Claim::Free,
         ..Mark::default()
@@ -786,12 +785,9 @@ fn marks(events: &[Event], survey: &Survey, drafts: &[Draft], claims: &[Claim]) 
         mark.failure = mark.housekeeping.is_none();
     }
     // A stop whose status is not 0 failed, whatever its severity bit says.
-    for stop in drafts.iter().filter_map(|draft| draft.stop) {
-        let status = events
-            .get(stop as usize)
-            .and_then(|event| event.code(Role::Status));
-        if let Some(mark) = marks.get_mut(stop as usize) {
-            mark.failure |= status.is_some_and(|status| status.0 != 0);
+    for stop in &survey.lists.failed_stops {
+        if let Some(mark) = marks.get_mut(*stop as usize) {
+            mark.failure = true;
         }
     }
     marks
@@ -831,7 +827,7 @@ fn window<'e>(
             .copied(),
         enterprise: prt == Prt::Enterprise,
     };
-    let evidence = group.evidence();
+    let evidence = Box::new(group.evidence());
     let first_failure = group.first_failure();
     let outcome = outcome(&group, &evidence);
     Window {

@@ -289,7 +289,7 @@ pub(super) fn failed_window<'a>(windows: &Windows<'a>, number: usize) -> Option<
         id: Id::Window(number),
         operation: window.operation.into(),
         prt: window.prt.into(),
-        end: Time(window::time(&machine.events, window.end_event)),
+        end: Time(window.ended),
         first_failure: failure.and_then(|index| machine.events.get(index)),
         decisive: window
             .decisive
