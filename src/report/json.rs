@@ -13,9 +13,9 @@ use std::sync::{Mutex, PoisonError};
 /// How much text is gathered before it is handed on.
 const BUFFER: usize = 1 << 17;
 /// How many windows make a part of the report, where several threads write it.
-const SHARE: usize = 16;
+const SHARE: usize = 8;
 /// How many parts a thread writes before they are handed on, in their order.
-const PARTS: usize = 4;
+const PARTS: usize = 16;
 /// How deep a window stands: report, machines, machine, windows.
 const WINDOW_DEPTH: usize = 4;
 

@@ -122,9 +122,8 @@ impl Part {
         self.chunks += other.chunks;
         self.records += other.records;
         self.chunks_damaged += other.chunks_damaged;
-        for mut batch in other.events {
-            self.keep(&mut batch);
-        }
+        // They are moved when all that go together are known.
+        self.events.extend(other.events);
         for problem in other.problems {
             self.list(problem);
         }
