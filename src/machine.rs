@@ -71,10 +71,13 @@ impl Batch {
         let mut order = Order::default();
         let mut last: Option<&Event> = None;
         for event in &events {
-            let names = (&event.computer, &event.channel);
-            if last.map(|last| (&last.computer, &last.channel)) != Some(names) {
-                insert(&mut computers, names.0);
-                insert(&mut channels, names.1);
+            let same = |last: &Event| {
+                Arc::ptr_eq(&last.computer, &event.computer)
+                    && Arc::ptr_eq(&last.channel, &event.channel)
+            };
+            if !last.is_some_and(same) {
+                insert(&mut computers, &event.computer);
+                insert(&mut channels, &event.channel);
             }
             if let Some(last) = last {
                 order.see(last, event);

@@ -15,9 +15,9 @@ use std::sync::Arc;
 /// The shapes that are at hand: records of a template come with and without an account, or an
 /// activity.
 pub(super) const MOST_SHAPES: usize = 32;
-/// The headers of a shape that are at hand, by the last digits of the event ID: more than either
-/// provider has IDs in use.
-const HEADERS: usize = 256;
+/// The headers of a shape that are at hand, by the last digits of the event ID: two each, as a stop
+/// has one level if it succeeded and another if it failed.
+const HEADERS: usize = 128;
 
 /// How the values of a template's records are laid out. Offsets count from the first value.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Shape {
     of_header: Vec<Range<usize>>,
     /// The event ID among them.
     event_id: usize,
-    headers: Vec<Option<Known>>,
+    headers: Vec<[Option<Known>; 2]>,
 }
 
 /// A header and what it was made of.
@@ -143,7 +143,7 @@ impl Shape {
             places,
             of_header,
             event_id,
-            headers: vec![None; HEADERS],
+            headers: vec![[None, None]; HEADERS],
         })
     }
 
@@ -155,26 +155,36 @@ impl Shape {
     /// The header of a record with these values and a nested instance of this template, if it is
     /// known.
     pub(super) fn header(&self, values: &[u8], nested: usize) -> Option<&Arc<Header>> {
-        let known = self.headers.get(self.place(values)?)?.as_ref();
-        let known = known.filter(|known| known.nested == nested)?;
-        let mut bytes = known.bytes.as_slice();
-        for range in &self.of_header {
-            bytes = bytes.strip_prefix(values.get(range.clone())?)?;
-        }
+        let mut known = self.headers.get(self.place(values)?)?.iter().flatten();
+        let known = known.find(|known| known.nested == nested && self.made(known, values))?;
         Some(&known.header)
     }
 
+    /// Whether a header was made of the same values.
+    fn made(&self, known: &Known, values: &[u8]) -> bool {
+        let mut bytes = known.bytes.as_slice();
+        self.of_header.iter().all(|range| {
+            let rest = values
+                .get(range.clone())
+                .and_then(|here| bytes.strip_prefix(here));
+            bytes = rest.unwrap_or_default();
+            rest.is_some()
+        })
+    }
+
     pub(super) fn learn(&mut self, values: &[u8], nested: usize, header: &Arc<Header>) {
-        let ranges = self.of_header.iter();
-        let bytes = ranges.flat_map(|range| values.get(range.clone()).unwrap_or_default());
-        let known = Known {
-            nested,
-            bytes: bytes.copied().collect(),
-            header: Arc::clone(header),
-        };
+        let mut bytes = Vec::new();
+        for range in &self.of_header {
+            bytes.extend_from_slice(values.get(range.clone()).unwrap_or_default());
+        }
         let place = self.place(values);
-        if let Some(place) = place.and_then(|place| self.headers.get_mut(place)) {
-            *place = Some(known);
+        if let Some([first, second]) = place.and_then(|place| self.headers.get_mut(place)) {
+            *second = first.take();
+            *first = Some(Known {
+                nested,
+                bytes,
+                header: Arc::clone(header),
+            });
         }
     }
 
