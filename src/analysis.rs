@@ -73,7 +73,7 @@ pub struct Analysis<'e> {
     /// Registration runs by their start.
     pub runs: Vec<Run>,
     /// What each window means; nothing of one that succeeded at once.
-    pub diagnoses: Vec<Option<Diagnosis>>,
+    pub diagnoses: Vec<Option<Box<Diagnosis>>>,
     /// What each run means.
     pub run_diagnoses: Vec<Option<Diagnosis>>,
     /// The links of each window, by run.
@@ -111,7 +111,7 @@ pub fn analyze(events: &[Event]) -> Analysis<'_> {
     let window::Windows { windows, mut marks } = window::windows(events, &survey);
     let runs = registration::runs(events, &survey.lists.registration, &marks);
     for member in runs.iter().flat_map(|run| &run.members) {
-        if let Some(mark) = marks.get_mut(member.event) {
+        if let Some(mark) = marks.get_mut(member.event()) {
             mark.placed = true;
         }
     }
@@ -222,7 +222,7 @@ fn links(
 fn run_extent(events: &[Event], run: &Run) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
     let time = |index: usize| events.get(index).map(|event| event.time);
     let (first, last) = (run.members.first()?, run.members.last()?);
-    Some((time(first.event)?, time(last.event)?))
+    Some((time(first.event())?, time(last.event())?))
 }
 
 /// What registration evidence says of the device.
@@ -263,7 +263,7 @@ fn registered(
             RunOutcome::NotPossible | RunOutcome::Silent => continue,
         };
         if let Some(last) = run.members.last() {
-            evidence.push((last.event, says));
+            evidence.push((last.event(), says));
         }
     }
     let left = survey
@@ -318,7 +318,7 @@ fn diagnose(
     windows: &[Window<'_>],
     users: &[User],
     registered: &[Registered],
-) -> Vec<Option<Diagnosis>> {
+) -> Vec<Option<Box<Diagnosis>>> {
     let mut successes: Vec<Vec<DateTime<Utc>>> = vec![Vec::new(); users.len()];
     let mut user_of: Vec<Option<usize>> = vec![None; windows.len()];
     for (number, user) in users.iter().enumerate() {
@@ -353,7 +353,7 @@ fn diagnose(
                 next.is_some_and(|next| *next - window.ended <= ONLINE_SOON),
             )
         });
-        diagnosis::of_window(&WindowFacts {
+        let diagnosis = diagnosis::of_window(&WindowFacts {
             events,
             window,
             explained: registered.run.is_some(),
@@ -364,7 +364,8 @@ fn diagnose(
                 || names_nobody(window) && first_success.is_some_and(|first| first < window.began),
             succeeded_before: before,
             succeeded_soon: soon,
-        })
+        });
+        diagnosis.map(Box::new)
     };
     let diagnoses = window_of_user.with_min_len(window::SHARE).map(of_window);
     diagnoses.collect()
@@ -382,7 +383,7 @@ struct Concluded<'a> {
     registration: State,
     users: &'a [User],
     windows: &'a [Window<'a>],
-    diagnoses: &'a [Option<Diagnosis>],
+    diagnoses: &'a [Option<Box<Diagnosis>>],
     runs: &'a [Run],
     run_diagnoses: &'a [Option<Diagnosis>],
 }
@@ -403,7 +404,7 @@ impl Concluded<'_> {
         };
         let number = newest(Prt::Entra).or_else(|| newest(Prt::Enterprise))?;
         let found = self.diagnoses.get(number)?.clone()?;
-        Some((found, Some(Subject::Window(number))))
+        Some((*found, Some(Subject::Window(number))))
     }
 
     fn newest_run(&self, holds: impl Fn(&Run) -> bool) -> Option<(Diagnosis, Option<Subject>)> {
@@ -432,7 +433,7 @@ impl Concluded<'_> {
                 RunOutcome::Failed => false,
                 RunOutcome::NotPossible | RunOutcome::Silent => return None,
             };
-            Some((run.members.last()?.event, joined))
+            Some((run.members.last()?.event(), joined))
         });
         let windows = self.windows.iter();
         let windows = windows.filter(|window| window.outcome == Outcome::Succeeded);
@@ -580,7 +581,7 @@ fn failed_for_the_device(events: &[Event], window: &Window<'_>) -> bool {
     });
     let by_member = || {
         window.members.iter().any(|member| {
-            events.get(member.event).is_some_and(|event| {
+            events.get(member.event()).is_some_and(|event| {
                 let code = event.code(Role::Status).map(Code::canonical);
                 event.is(id::DEVICE_KEY_ERROR)
                     || event.is(id::DEVICE_CERTIFICATE_MISSING)

@@ -99,7 +99,7 @@ impl WindowFacts<'_> {
 
     fn members(&self) -> impl Iterator<Item = &Event> {
         let members = self.window.members.iter();
-        members.filter_map(|member| self.events.get(member.event))
+        members.filter_map(|member| self.events.get(member.event()))
     }
 
     fn has(&self, event_id: u32) -> bool {
@@ -129,8 +129,8 @@ impl WindowFacts<'_> {
     fn url_before_failure(&self) -> Option<&str> {
         let first = self.window.first_failure?;
         let before = self.window.members.iter().rev();
-        let before = before.filter(|member| member.event < first);
-        let mut events = before.filter_map(|member| self.events.get(member.event));
+        let before = before.filter(|member| member.event() < first);
+        let mut events = before.filter_map(|member| self.events.get(member.event()));
         events
             .find(|event| event.is(id::ENDPOINT))?
             .value(Role::Url)
@@ -533,7 +533,7 @@ impl RunFacts<'_> {
     fn has(&self, event_id: u32) -> bool {
         let members = self.run.members.iter();
         members
-            .filter_map(|member| self.events.get(member.event))
+            .filter_map(|member| self.events.get(member.event()))
             .any(|event| event.registration_id() == Some(event_id))
     }
 
@@ -541,7 +541,7 @@ impl RunFacts<'_> {
     fn pre_check(&self, key: &str, word: &str) -> bool {
         let members = self.run.members.iter();
         members
-            .filter_map(|member| self.events.get(member.event))
+            .filter_map(|member| self.events.get(member.event()))
             .filter(|event| event.registration_id() == Some(id::PRE_CHECK))
             .filter_map(|event| event.value(Role::DebugOutput))
             .any(|text| {

@@ -150,7 +150,7 @@ pub(crate) fn runs(events: &[Event], written: &[Place], marks: &[Mark]) -> Vec<R
         .into_iter()
         .map(|draft| run(events, marks, draft))
         .collect();
-    runs.sort_by_key(|run| run.members.first().map(|member| member.event));
+    runs.sort_by_key(|run| run.members.first().map(|member| member.event()));
     runs
 }
 
@@ -375,10 +375,10 @@ fn run(events: &[Event], marks: &[Mark], draft: Draft) -> Run {
         _ => None,
     };
     let mut members: Vec<Member> = Vec::with_capacity(own.len() + draft.service.len());
-    let member = |via| move |&event: &usize| Member { event, via };
+    let member = |via| move |&event: &usize| Member::new(event, via);
     members.extend(draft.service.iter().map(member(Via::Service)));
     members.extend(own.iter().map(member(Via::Process)));
-    members.sort_by_key(|member| member.event);
+    members.sort_by_key(|member| member.event());
     Run {
         kind: draft.kind,
         process_id: draft.process_id,

@@ -914,7 +914,7 @@ impl<'a> Members<'a> {
             members,
         } = *self;
         members.iter().filter_map(move |member| {
-            build::event_report(machine, analysis, member.event, Some(member.via))
+            build::event_report(machine, analysis, member.event(), Some(member.via))
         })
     }
 }

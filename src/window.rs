@@ -85,10 +85,23 @@ pub enum Outcome {
 /// An event of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Index in the machine's events.
-    pub event: usize,
+    event: Place,
     /// Why it belongs to the window.
     pub via: Via,
+}
+
+impl Member {
+    pub(crate) fn new(event: usize, via: Via) -> Member {
+        Member {
+            event: Place::try_from(event).unwrap_or(Place::MAX),
+            via,
+        }
+    }
+
+    /// Index in the machine's events.
+    pub fn event(self) -> usize {
+        self.event as usize
+    }
 }
 
 /// One operation.
@@ -734,7 +747,7 @@ fn finish<'e>(
             Claim::Free => continue,
         };
         if let Some(of_draft) = of_drafts.get_mut(number as usize) {
-            of_draft.push(Member { event, via });
+            of_draft.push(Member::new(event, via));
         }
     }
     let marks = marks(events, survey, claims);
@@ -747,10 +760,10 @@ fn finish<'e>(
             told.clear();
             told.extend(members.iter().filter_map(|member| {
                 Some(Told {
-                    index: member.event,
-                    event: events.get(member.event)?,
-                    id: survey.event_id(member.event)?,
-                    failure: marks.get(member.event)?.failure,
+                    index: member.event(),
+                    event: events.get(member.event())?,
+                    id: survey.event_id(member.event())?,
+                    failure: marks.get(member.event())?.failure,
                 })
             }));
             window(events, draft, told, members, related)

@@ -324,7 +324,7 @@ fn shared(
     let mut members = window
         .members
         .iter()
-        .filter_map(|member| event(member.event));
+        .filter_map(|member| event(member.event()));
     let boundary = match window.start {
         Edge::Missing => window.end_event,
         _ => window.start_event,
@@ -408,7 +408,7 @@ fn user_report<'a>(analysis: &'a Analysis<'a>, user: &'a User) -> UserReport<'a>
         state: user.state.into(),
         last_success: user.last_success.map(Time),
         last_failure: user.last_failure.map(Time),
-        diagnosis: diagnosis.map(diagnosis_report),
+        diagnosis: diagnosis.map(|means| diagnosis_report(means)),
         windows: user
             .windows
             .iter()
@@ -430,7 +430,7 @@ fn run_report<'a>(
     run: &'a Run,
 ) -> Option<RunReport<'a>> {
     let event = |index: usize| machine.events.get(index);
-    let end_event = run.members.last()?.event;
+    let end_event = run.members.last()?.event();
     let last = match run.outcome {
         RunOutcome::Failed => run.last_attempt(),
         _ => None,
@@ -440,7 +440,7 @@ fn run_report<'a>(
     Some(RunReport {
         id: Id::Run(number),
         kind: run.kind.into(),
-        start: Time(event(run.members.first()?.event)?.time),
+        start: Time(event(run.members.first()?.event())?.time),
         end: Time(event(end_event)?.time),
         process_id: run.process_id,
         outcome: run.outcome.into(),
@@ -484,7 +484,7 @@ fn run_report<'a>(
         events: run
             .members
             .iter()
-            .filter_map(|member| event_report(machine, analysis, member.event, Some(member.via)))
+            .filter_map(|member| event_report(machine, analysis, member.event(), Some(member.via)))
             .collect(),
         windows: links(analysis.links_of_runs.get(number), |link| {
             Id::Window(link.window)
