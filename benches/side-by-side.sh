@@ -5,6 +5,8 @@
 # logs made by the tests' writer. Settings, by environment:
 #   SIDE_BY_SIDE_MIB    size of the corpus (4096)
 #   SIDE_BY_SIDE_RUNS   runs of each fast contestant (7); the slow ones run once
+#   SIDE_BY_SIDE_EVENTS how many events to take memory and CPU per event from (565000; of ten
+#                       million the log takes 5 GB in $TMPDIR)
 #   SIDE_BY_SIDE_PEERS  the other readers ("evtx_dump evtxexport"), of which the latter takes
 #                       minutes; what evtx_dump finds is compared with what prtrace finds
 set -euo pipefail
