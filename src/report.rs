@@ -12,7 +12,7 @@ use crate::event::{Data, Event};
 use crate::machine::Machine;
 use crate::problem::ProblemKind;
 use crate::scan::Scan;
-use crate::window::Member;
+use crate::window::{Mark, Member};
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use rayon::prelude::*;
 #[cfg(feature = "cli")]
@@ -908,13 +908,22 @@ impl<'a> Members<'a> {
 
     /// The events, in order.
     pub fn iter(&self) -> impl Iterator<Item = EventReport<'a>> + use<'a> {
+        let marked = self.marked();
+        marked.map(|(event, mark, member)| {
+            build::event_and_mark(event, mark, member.event(), Some(member.via))
+        })
+    }
+
+    /// What the reports on them are made of.
+    fn marked(&self) -> impl Iterator<Item = (&'a Event, Mark, Member)> + use<'a> {
         let Members {
             machine,
             analysis,
             members,
         } = *self;
         members.iter().filter_map(move |member| {
-            build::event_report(machine, analysis, member.event(), Some(member.via))
+            let event = machine.events.get(member.event())?;
+            Some((event, analysis.mark(member.event()), *member))
         })
     }
 }

@@ -45,29 +45,10 @@ pub(crate) fn may_hold_secret(text: &str) -> bool {
     let bytes = text.as_bytes();
     let begins_web_token = |at: usize| bytes.get(..at).is_some_and(|start| start.ends_with(b"ey"));
     let mut telling = memchr::memchr3_iter(b':', b'=', b'J', bytes);
+    let mut blanks = memchr::memchr_iter(b' ', bytes);
     telling.any(|at| begins_web_token(at) || is_announced(bytes, at))
-        || has_bearer(bytes)
+        || blanks.any(|at| is_announced(bytes, at))
         || has_long_run(bytes)
-}
-
-/// Whether `Bearer` and a blank stand in a text: an R before a blank is looked for without a branch,
-/// so that many bytes are looked at at once.
-fn has_bearer(bytes: &[u8]) -> bool {
-    const BLOCK: usize = 64;
-    let is = u8::from;
-    let ends_word =
-        |found: u8, (before, b): (&u8, &u8)| found | (is(*b == b' ') & is(*before | 0x20 == b'r'));
-    let after = bytes.get(1..).unwrap_or_default();
-    let blocks = bytes.chunks(BLOCK).zip(after.chunks(BLOCK));
-    blocks.enumerate().any(|(number, (block, after))| {
-        let found = match (block.first_chunk::<BLOCK>(), after.first_chunk::<BLOCK>()) {
-            (Some(block), Some(after)) => block.iter().zip(after).fold(0, ends_word),
-            _ => block.iter().zip(after).fold(0, ends_word),
-        };
-        let first = number * BLOCK + 1;
-        let ends_bearer = |at: usize| bytes.get(at) == Some(&b' ') && is_announced(bytes, at);
-        found != 0 && (first..first + after.len()).any(ends_bearer)
-    })
 }
 
 /// Whether there are enough characters of tokens or base64 in a row for an opaque token: such a run
@@ -91,6 +72,18 @@ fn is_announced(bytes: &[u8], at: usize) -> bool {
     let Some((before, [sign, ..])) = bytes.split_at_checked(at) else {
         return false;
     };
+    let is_quote = |b: &u8| matches!(b, b'"' | b'\'' | b' ' | b'\\');
+    // Nearly every one is told by the character before.
+    let may_follow = before.last().is_some_and(|last| match sign {
+        b' ' => last | 0x20 == b'r',
+        b':' | b'=' => {
+            is_quote(last) || matches!(last | 0x20, b'n' | b't' | b'd' | b'y' | b'r' | b'l')
+        }
+        _ => false,
+    });
+    if !may_follow {
+        return false;
+    }
     let ends_with = |text: &[u8], name: &str| {
         let tail = text
             .len()
@@ -98,13 +91,10 @@ fn is_announced(bytes: &[u8], at: usize) -> bool {
             .and_then(|start| text.get(start..));
         tail.is_some_and(|tail| tail.eq_ignore_ascii_case(name.as_bytes()))
     };
-    match sign {
-        b' ' => return ends_with(before, "bearer"),
-        b':' | b'=' => {}
-        _ => return false,
+    if *sign == b' ' {
+        return ends_with(before, "bearer");
     }
-    let quotes = before.iter().rev();
-    let quotes = quotes.take_while(|b| matches!(b, b'"' | b'\'' | b' ' | b'\\'));
+    let quotes = before.iter().rev().take_while(|b| is_quote(b));
     let name = before
         .get(..before.len() - quotes.count())
         .unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::scan::Scan;
 use crate::state::User;
 use crate::token::TokenRequest;
 use crate::triage;
-use crate::window::{self, Edge, Member, Outcome, Via, Window};
+use crate::window::{self, Edge, Mark, Member, Outcome, Via, Window};
 
 impl<'a> Report<'a> {
     /// The report on a scan and the [`analyze`](crate::analysis::analyze)d events of its machines, in the
@@ -341,8 +341,16 @@ pub(super) fn event_report<'a>(
     via: Option<Via>,
 ) -> Option<EventReport<'a>> {
     let event = machine.events.get(index)?;
-    let mark = analysis.mark(index);
-    Some(EventReport {
+    Some(event_and_mark(event, analysis.mark(index), index, via))
+}
+
+pub(super) fn event_and_mark(
+    event: &Event,
+    mark: Mark,
+    index: usize,
+    via: Option<Via>,
+) -> EventReport<'_> {
+    EventReport {
         event_id: event.event_id,
         time: Time(event.time),
         record_id: event.record_id,
@@ -355,7 +363,7 @@ pub(super) fn event_report<'a>(
         data: event.data(),
         event,
         place: index,
-    })
+    }
 }
 
 fn failure(event: &Event, is_stop: bool) -> FailureReport<'_> {

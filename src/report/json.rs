@@ -1,8 +1,10 @@
 //! The report as JSON, safe to look at in a terminal.
 
-use super::{DiagnosisReport, EventReport, MachineReport, Members, Report, Time, ViaName, Windows};
-use crate::event::Header;
+use super::build::event_and_mark;
+use super::{DiagnosisReport, MachineReport, Members, Report, Time, Windows};
+use crate::event::{Event, Header};
 use crate::terminal::is_unsafe;
+use crate::window::{Mark, Member, Via};
 use rayon::prelude::*;
 use serde::ser::{self, Serialize, Serializer};
 use std::fmt;
@@ -112,7 +114,7 @@ struct Known<'a> {
 type Pieces = Vec<Vec<u8>>;
 
 /// How many kinds of event are remembered, and of how much text.
-const EVENTS: usize = 1 << 11;
+const EVENTS: usize = 1 << 12;
 const MOST_TEXT: usize = 1 << 11;
 /// How many diagnoses are: there are hardly more rules.
 const DIAGNOSES: usize = 64;
@@ -120,26 +122,22 @@ const DIAGNOSES: usize = 64;
 /// What events of one kind have in common: all but time, record ID and values.
 struct EventShape<'a> {
     header: &'a Header,
-    failure: bool,
-    housekeeping: Option<&'static str>,
-    via: Option<ViaName>,
+    mark: Mark,
+    via: Via,
     pieces: Pieces,
 }
 
 impl<'a> EventShape<'a> {
-    fn is_of(&self, event: &EventReport<'_>) -> bool {
+    fn is_of(&self, event: &Event, mark: Mark, via: Via) -> bool {
         // A header is there once, and as long as the report.
-        std::ptr::eq(self.header, &*event.event.header)
-            && self.failure == event.failure
-            && self.via == event.via
-            && self.housekeeping == event.housekeeping
-            && self.pieces.len() == event.data.len() + 3
+        std::ptr::eq(self.header, &*event.header)
+            && (self.mark, self.via) == (mark, via)
+            && self.pieces.len() == event.data().len() + 3
     }
 
     /// Where events of the kind find it. Another kind may have the place too, and takes it.
-    fn place(event: &EventReport<'_>) -> usize {
-        let via = event.via.map_or(0, |via| via as usize);
-        (event.event_id as usize * 8 + via * 2 + usize::from(event.failure)) % EVENTS
+    fn place(event: &Event, mark: Mark, via: Via) -> usize {
+        (event.event_id as usize * 16 + via as usize * 2 + usize::from(mark.failure)) % EVENTS
     }
 }
 
@@ -239,44 +237,46 @@ impl<'a> Json<'a> {
     fn members(&mut self, members: Members<'a>) -> fmt::Result {
         self.begin(b'[');
         let mut empty = true;
-        for event in members.iter() {
+        for (event, mark, member) in members.marked() {
             self.flush_if_full();
             self.member(empty);
             empty = false;
-            self.event(&event)?;
+            self.event(event, mark, member)?;
         }
         self.end(empty, b']');
         Ok(())
     }
 
     /// An event: the first of its kind is written as any value, of the others what varies.
-    fn event(&mut self, event: &EventReport<'a>) -> fmt::Result {
+    fn event(&mut self, event: &'a Event, mark: Mark, member: Member) -> fmt::Result {
         self.known.events.resize_with(EVENTS, || None);
-        let place = EventShape::place(event);
+        let place = EventShape::place(event, mark, member.via);
         let shape = self.known.events.get_mut(place).and_then(Option::take);
-        let shape = match shape.filter(|shape| shape.is_of(event)) {
+        let shape = match shape.filter(|shape| shape.is_of(event, mark, member.via)) {
             Some(shape) => {
                 let mut pieces = shape.pieces.iter();
                 self.piece(pieces.next());
-                self.time(event.time)?;
+                self.time(Time(event.time))?;
                 self.piece(pieces.next());
                 self.number(event.record_id);
-                for (_, value) in event.data.iter() {
+                for (_, value) in event.data().iter() {
                     self.piece(pieces.next());
                     self.string(value);
                 }
                 self.piece(pieces.next());
                 Some(shape)
             }
-            None => self.in_pieces(event)?.map(|pieces| {
-                Box::new(EventShape {
-                    header: &event.event.header,
-                    failure: event.failure,
-                    housekeeping: event.housekeeping,
-                    via: event.via,
-                    pieces,
+            None => {
+                let report = event_and_mark(event, mark, member.event(), Some(member.via));
+                self.in_pieces(&report)?.map(|pieces| {
+                    Box::new(EventShape {
+                        header: &event.header,
+                        mark,
+                        via: member.via,
+                        pieces,
+                    })
                 })
-            }),
+            }
         };
         if let Some(place) = self.known.events.get_mut(place) {
             *place = shape;
