@@ -404,6 +404,8 @@ pub(crate) struct Meaning {
     roles: Vec<(Role, usize)>,
     /// A bit for each role that one of them has: most questions are about a role that none has.
     held: u32,
+    /// The account is a user's.
+    pub(crate) of_user: bool,
 }
 
 impl Meaning {
@@ -476,8 +478,7 @@ impl Headers {
         let found = match self.all.get(&header) {
             Some(known) => Arc::clone(known),
             None => {
-                let meaning =
-                    Meaning::of(header.provider, header.event_id, header.names.as_deref());
+                let meaning = Meaning::of(&header);
                 let new = Arc::new(Header { meaning, ..header });
                 self.all.insert(Arc::clone(&new));
                 new
@@ -491,15 +492,20 @@ impl Headers {
 }
 
 impl Meaning {
-    fn of(provider: Provider, event_id: u32, names: Option<&FieldNames>) -> Meaning {
-        let info = event_info(provider, event_id);
-        let names = names.map_or(&[][..], |names| &names.0);
+    fn of(header: &Header) -> Meaning {
+        let info = event_info(header.provider, header.event_id);
+        let names = header.names.as_ref().map_or(&[][..], |names| &names.0);
         let place = |field: &str| names.iter().position(|name| **name == *field);
         let roles = info.into_iter().flat_map(|info| &info.roles);
         let roles = roles.filter_map(|(field, role)| Some((*role, place(field)?)));
         let roles: Vec<(Role, usize)> = roles.collect();
         let held = roles.iter().fold(0, |held, (role, _)| held | role.bit());
-        Meaning { info, roles, held }
+        Meaning {
+            info,
+            roles,
+            held,
+            of_user: header.user_sid.as_deref().is_some_and(is_user),
+        }
     }
 
     /// The places of the fields that have a role.

@@ -2,8 +2,9 @@
 //! came from.
 
 use crate::code::{self, Code, Family};
-use crate::event::{Event, Level, Provider, id, is_user};
+use crate::event::{Event, Level, Provider, id};
 use crate::knowledge::Role;
+use crate::survey::{Place, Survey};
 use crate::token::is_broker_error;
 use chrono::TimeDelta;
 use std::borrow::Cow;
@@ -310,10 +311,12 @@ pub(crate) struct Told<'e> {
 pub(crate) struct Group<'a, 'e> {
     /// The members, in order.
     pub(crate) members: &'a [Told<'e>],
-    /// The stop boundary, which is a member.
+    /// The stop boundary, which is a member, and its status.
     pub(crate) stop: Option<Told<'e>>,
+    pub(crate) stop_status: Option<Code>,
     /// Whether it is about the AD FS token.
     pub(crate) enterprise: bool,
+    pub(crate) survey: &'a Survey,
 }
 
 /// The first of these events with such an ID of which something can be said.
@@ -404,7 +407,7 @@ impl<'a, 'e> Group<'a, 'e> {
         };
         let stop = self
             .stop
-            .and_then(|stop| Some(stop.found(code(stop.event)?)));
+            .and_then(|stop| Some(stop.found(self.stop_status?)));
         stop.or_else(|| self.last_diagnostic(code)).or_else(|| {
             self.last(ends_with_status, |event| {
                 let speaks = !event.is(id::API_ERROR) || is_get_token_call(event);
@@ -532,9 +535,14 @@ impl<'a, 'e> Group<'a, 'e> {
 
     /// The plug-in runs as the system, whose account is nobody's.
     fn user_sid(&self) -> Option<Found<&'e str>> {
+        let of_users = &self.survey.lists.of_users;
+        if of_users.is_empty() {
+            return None;
+        }
         self.members.iter().find_map(|member| {
-            let sid = member.event.user_sid.as_deref()?;
-            is_user(sid).then(|| member.found(sid))
+            let place = Place::try_from(member.index).ok()?;
+            of_users.binary_search(&place).ok()?;
+            Some(member.found(member.event.user_sid.as_deref()?))
         })
     }
 
@@ -546,15 +554,18 @@ impl<'a, 'e> Group<'a, 'e> {
 
     fn correlation_id(&self) -> Option<Found<Uuid>> {
         let announces = |id| matches!(id, id::GET_TOKEN_CORRELATION | id::REFRESH_CORRELATION);
-        let id_of = Event::correlation_id;
-        self.first(announces, id_of)
-            .or_else(|| self.first(is(id::HTTP_STATUS_WITH_URL), id_of))
-            .or_else(|| self.first(is(id::OAUTH_ERROR), id_of))
-            .or_else(|| self.first(is(id::TRANSPORT_ERROR), id_of))
-            .or_else(|| self.first(is(id::LOGON_FAILURE), id_of))
-            .or_else(|| self.first(|id| id::LOGON_FAILURES.contains(&id), id_of))
-            .or_else(|| self.first(|id| self.is_diagnostic(id), id_of))
-            .or_else(|| self.first(|_| true, id_of))
+        let first = |is: &dyn Fn(u32) -> bool| {
+            let mut members = self.members.iter().filter(|member| is(member.id));
+            members.find_map(|member| Some(member.found(self.survey.ids.id(member.index)?)))
+        };
+        first(&announces)
+            .or_else(|| first(&is(id::HTTP_STATUS_WITH_URL)))
+            .or_else(|| first(&is(id::OAUTH_ERROR)))
+            .or_else(|| first(&is(id::TRANSPORT_ERROR)))
+            .or_else(|| first(&is(id::LOGON_FAILURE)))
+            .or_else(|| first(&|id| id::LOGON_FAILURES.contains(&id)))
+            .or_else(|| first(&|id| self.is_diagnostic(id)))
+            .or_else(|| first(&|_| true))
     }
 
     pub(crate) fn member(&self, index: usize) -> Option<&'a Told<'e>> {

@@ -3,6 +3,7 @@
 //!
 //! Values lie all over the memory: to look one up costs more than most rules do.
 
+use crate::code::Code;
 use crate::event::{Event, Provider, guid, id};
 use crate::evidence;
 use crate::knowledge::Role;
@@ -55,6 +56,8 @@ pub(crate) struct ThreadEdge {
     pub(crate) place: Place,
     pub(crate) time: DateTime<Utc>,
     pub(crate) boundary: Boundary,
+    /// Of a stop.
+    pub(crate) status: Option<Code>,
 }
 
 /// What an operation's events have in common. Exports may lack process and thread.
@@ -76,8 +79,8 @@ pub(crate) struct Lists {
     pub(crate) reporting: Vec<Place>,
     /// Those of them that may be housekeeping.
     pub(crate) doubtful: Vec<Place>,
-    /// The ends of operations whose status is not 0.
-    pub(crate) failed_stops: Vec<Place>,
+    /// The plug-in acts for a user's account, not the system's.
+    pub(crate) of_users: Vec<Place>,
     /// The plug-in names the correlation ID of what it begins.
     pub(crate) announcing: Vec<Place>,
     /// The plug-in says that the device is joined to Entra ID.
@@ -99,6 +102,8 @@ pub(crate) struct Lists {
 #[derive(Debug)]
 pub(crate) struct Ids {
     numbers: Numbers<Uuid>,
+    /// By number.
+    all: Vec<Uuid>,
     of_events: Vec<Option<IdNumber>>,
 }
 
@@ -111,6 +116,7 @@ impl Survey {
             .collect();
         let mut ids = Ids {
             numbers: Numbers::default(),
+            all: Vec::new(),
             of_events: vec![None; events.len()],
         };
         let mut all = Part::default();
@@ -197,9 +203,15 @@ impl ThreadKey {
 }
 
 impl Ids {
-    /// The ID of an event.
+    /// The number of an event's ID.
     pub(crate) fn of(&self, event: usize) -> Option<IdNumber> {
         self.of_events.get(event).copied().flatten()
+    }
+
+    /// The ID of an event.
+    pub(crate) fn id(&self, event: usize) -> Option<Uuid> {
+        let number = self.of(event)?.get() as usize - 1;
+        self.all.get(number).copied()
     }
 
     /// The events that have one, with theirs.
@@ -215,7 +227,11 @@ impl Ids {
 
     fn insert(&mut self, event: Place, id: Uuid) {
         if let Some(of_event) = self.of_events.get_mut(event as usize) {
-            *of_event = number_of_id(self.numbers.of(id));
+            let number = self.numbers.of(id);
+            if number == self.all.len() {
+                self.all.push(id);
+            }
+            *of_event = number_of_id(number);
         }
     }
 }
@@ -347,16 +363,19 @@ impl<'e> Part<'e> {
             return;
         };
         thread.events.push(place);
-        if let Some(boundary) = Boundary::of(event) {
-            thread.edges.push(ThreadEdge {
+        thread
+            .edges
+            .extend(Boundary::of(event).map(|boundary| ThreadEdge {
                 place,
                 time: event.time,
                 boundary,
-            });
-            let status = || event.code(Role::Status);
-            if !boundary.start && status().is_some_and(|status| status.0 != 0) {
-                lists.failed_stops.push(place);
-            }
+                status: match boundary.start {
+                    true => None,
+                    false => event.code(Role::Status),
+                },
+            }));
+        if event.meaning.of_user {
+            lists.of_users.push(place);
         }
         match event.event_id {
             id::INITIALIZE_START | id::INITIALIZE_STOP => lists.initialized.push(place),
@@ -381,7 +400,7 @@ impl<'e> Part<'e> {
         lists.registration.append(&mut later.registration);
         lists.reporting.append(&mut later.reporting);
         lists.doubtful.append(&mut later.doubtful);
-        lists.failed_stops.append(&mut later.failed_stops);
+        lists.of_users.append(&mut later.of_users);
         lists.announcing.append(&mut later.announcing);
         lists.cloud_joined.append(&mut later.cloud_joined);
         lists.not_joined.append(&mut later.not_joined);

@@ -191,8 +191,8 @@ type Number = u32;
 /// claim on its thread.
 struct Draft {
     operation: Operation,
-    start: Option<Place>,
-    stop: Option<Place>,
+    start: Option<ThreadEdge>,
+    stop: Option<ThreadEdge>,
     from: Place,
     to: Place,
     /// The number of its thread.
@@ -270,14 +270,14 @@ fn pair_boundaries(events: &[Event], survey: &Survey, number: usize, drafts: &mu
             time - start.time <= LONGEST && cut.is_none_or(|cut| cut > place)
         };
         match waiting.pop_if(pairs) {
-            Some(start) => draft(refresh, Some(start.place), Some(place), start.place, place),
+            Some(start) => draft(refresh, Some(start), Some(*edge), start.place, place),
             None => {
                 let previous = at.checked_sub(1).and_then(|at| edges.get(at));
                 let after_previous = previous.map_or(0, |edge| edge.place + 1);
                 let after_break = survey.break_before(key, place).map_or(0, |at| at + 1);
                 let in_reach = until(&|event| event.time < time - LONGEST);
                 let from = after_previous.max(after_break).max(in_reach);
-                draft(refresh, None, Some(place), from, place);
+                draft(refresh, None, Some(*edge), from, place);
             }
         }
     }
@@ -296,7 +296,7 @@ fn pair_boundaries(events: &[Event], survey: &Survey, number: usize, drafts: &mu
             let over = thread.afterwards.partition_point(|over| *over <= place);
             let over = thread.afterwards.get(over).filter(|over| **over <= reach);
             let to = over.map_or(reach, |over| over - 1);
-            draft(refresh, Some(place), None, place, to);
+            draft(refresh, Some(start), None, place, to);
         }
     }
 }
@@ -327,7 +327,7 @@ fn claim_by_thread(drafts: &[Draft], survey: &Survey, claims: &mut [Claim]) {
         // Operations may cross on a thread: each keeps its own boundaries.
         for (number, draft) in drafts {
             for boundary in [draft.start, draft.stop].into_iter().flatten() {
-                if let Some(claim) = claims.get_mut(boundary as usize) {
+                if let Some(claim) = claims.get_mut(boundary.place as usize) {
                     *claim = Claim::Member(number, via);
                 }
             }
@@ -766,7 +766,7 @@ fn finish<'e>(
                     failure: marks.get(member.event())?.failure,
                 })
             }));
-            window(events, draft, told, members, related)
+            window(events, survey, draft, told, members, related)
         })
         .collect();
     // Other windows may have claimed all that there was of one.
@@ -798,8 +798,9 @@ fn marks(events: &[Event], survey: &Survey, claims: &[Claim]) -> Vec<Mark> {
         mark.failure = mark.housekeeping.is_none();
     }
     // A stop whose status is not 0 failed, whatever its severity bit says.
-    for stop in &survey.lists.failed_stops {
-        if let Some(mark) = marks.get_mut(*stop as usize) {
+    let edges = survey.threads.iter().flat_map(|thread| &thread.edges);
+    for edge in edges.filter(|edge| edge.status.is_some_and(|status| status.0 != 0)) {
+        if let Some(mark) = marks.get_mut(edge.place as usize) {
             mark.failure = true;
         }
     }
@@ -808,15 +809,17 @@ fn marks(events: &[Event], survey: &Survey, claims: &[Claim]) -> Vec<Mark> {
 
 fn window<'e>(
     events: &[Event],
+    survey: &Survey,
     draft: Draft,
     told: &[Told<'e>],
     members: Vec<Member>,
     related: Vec<Member>,
 ) -> Window<'e> {
-    let (start, stop) = (
-        draft.start.map(|at| at as usize),
-        draft.stop.map(|at| at as usize),
-    );
+    let place = |edge: Option<ThreadEdge>| edge.map(|edge| edge.place as usize);
+    let (start, stop) = (place(draft.start), place(draft.stop));
+    let time = |edge: Option<ThreadEdge>, index: usize| {
+        edge.map_or_else(|| time(events, index), |edge| edge.time)
+    };
     let inferred = start.is_none() && stop.is_none();
     let edge = |boundary: Option<usize>| match boundary {
         Some(_) => Edge::Seen,
@@ -838,7 +841,9 @@ fn window<'e>(
             .iter()
             .rfind(|member| Some(member.index) == stop)
             .copied(),
+        stop_status: draft.stop.and_then(|stop| stop.status),
         enterprise: prt == Prt::Enterprise,
+        survey,
     };
     let evidence = Box::new(group.evidence());
     let first_failure = group.first_failure();
@@ -848,10 +853,10 @@ fn window<'e>(
         prt,
         start: edge(start),
         start_event,
-        began: time(events, start_event),
+        began: time(draft.start, start_event),
         end: edge(stop),
         end_event,
-        ended: time(events, end_event),
+        ended: time(draft.stop, end_event),
         pairing: draft.pairing,
         members,
         related,
