@@ -58,16 +58,17 @@ pub(crate) struct Batch {
     pub(crate) events: Vec<Event>,
     /// Whether one of them was forwarded by the computer that wrote it.
     pub(crate) forwarded: bool,
-    /// The computers that they name, sorted: found while the events are at hand.
-    pub(crate) computers: Vec<Arc<str>>,
-    /// The channels that they name, sorted.
-    channels: Vec<Arc<str>>,
+    /// The computers that they name: found while the events are at hand. A hostile log names any
+    /// number of them.
+    pub(crate) computers: BTreeSet<Arc<str>>,
+    /// The channels that they name.
+    channels: BTreeSet<Arc<str>>,
     order: Order,
 }
 
 impl Batch {
     pub(crate) fn of(events: Vec<Event>, forwarded: bool) -> Batch {
-        let (mut computers, mut channels) = (Vec::new(), Vec::new());
+        let (mut computers, mut channels) = (BTreeSet::new(), BTreeSet::new());
         let mut order = Order::default();
         let mut last: Option<&Event> = None;
         for event in &events {
@@ -76,8 +77,8 @@ impl Batch {
                     && Arc::ptr_eq(&last.channel, &event.channel)
             };
             if !last.is_some_and(same) {
-                insert(&mut computers, &event.computer);
-                insert(&mut channels, &event.channel);
+                computers.insert(Arc::clone(&event.computer));
+                channels.insert(Arc::clone(&event.channel));
             }
             if let Some(last) = last {
                 order.see(last, event);
@@ -101,9 +102,7 @@ impl Batch {
         self.order.join(&self.events, next.order, &next.events);
         self.events.append(&mut next.events);
         self.forwarded |= next.forwarded;
-        for channel in &next.channels {
-            insert(&mut self.channels, channel);
-        }
+        self.channels.extend(std::mem::take(&mut next.channels));
         true
     }
 
@@ -112,13 +111,6 @@ impl Batch {
         let forwarded = |(event, number): (&Event, &u64)| event.record_id != *number;
         let forwarded = events.iter().zip(numbers).any(forwarded);
         Batch::of(events, forwarded)
-    }
-}
-
-/// Puts a name in its place, if it is a new one.
-fn insert(names: &mut Vec<Arc<str>>, name: &Arc<str>) {
-    if let Err(at) = names.binary_search(name) {
-        names.insert(at, Arc::clone(name));
     }
 }
 
@@ -164,6 +156,7 @@ pub(crate) fn sort_by_machine(mut logs: Vec<Log>, hints: Hints, separate: bool) 
                 chunks_damaged: log.chunks_damaged,
                 dirty: log.dirty,
             },
+            channels: BTreeSet::new(),
             events: Vec::new(),
             problems: Vec::new(),
         };
@@ -209,7 +202,9 @@ pub(crate) fn sort_by_machine(mut logs: Vec<Log>, hints: Hints, separate: bool) 
 struct Share {
     source: Arc<str>,
     unit: String,
+    /// Without its channels.
     log: MachineLog,
+    channels: BTreeSet<Arc<str>>,
     events: Vec<Batch>,
     problems: Vec<Problem>,
 }
@@ -219,10 +214,8 @@ impl Share {
         self.events.iter().flat_map(|batch| &batch.events)
     }
 
-    fn add(&mut self, batch: Batch) {
-        for channel in &batch.channels {
-            insert(&mut self.log.channels, channel);
-        }
+    fn add(&mut self, mut batch: Batch) {
+        self.channels.extend(std::mem::take(&mut batch.channels));
         self.log.events += batch.events.len() as u64;
         self.events.push(batch);
     }
@@ -415,15 +408,16 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
     let mut problems = Vec::new();
     let count: u64 = shares.iter().map(|share| share.log.events).sum();
     let mut events: Vec<Event> = Vec::new();
-    let mut computers: Vec<Arc<str>> = Vec::new();
+    let mut computers: BTreeSet<Arc<str>> = BTreeSet::new();
     let mut order = Order::default();
     for share in shares {
         sources.insert(share.source);
-        logs.push(share.log);
+        logs.push(MachineLog {
+            channels: share.channels.into_iter().collect(),
+            ..share.log
+        });
         for batch in share.events {
-            for computer in &batch.computers {
-                insert(&mut computers, computer);
-            }
+            computers.extend(batch.computers);
             order.join(&events, batch.order, &batch.events);
             // Most machines have most of their events in one log: these stay where they are.
             if events.is_empty() {
@@ -451,11 +445,9 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
     let duplicates = (before - events.len()) as u64;
     if computers.len() > 1 {
         // Some may be spelled so in duplicates only.
-        computers.clear();
-        for run in events.chunk_by(|a, b| a.computer == b.computer) {
-            run.first()
-                .inspect(|event| insert(&mut computers, &event.computer));
-        }
+        let runs = events.chunk_by(|a, b| a.computer == b.computer);
+        let first = runs.filter_map(|run| run.first());
+        computers = first.map(|event| Arc::clone(&event.computer)).collect();
     }
     let is_newest =
         |event: &&Event| newest.is_none_or(|newest| event.computer.to_lowercase() == newest);
@@ -728,7 +720,9 @@ impl Names {
 
     /// The events by their machines. Most chunks are one machine's, and go on as they are.
     fn by_root(&self, batch: Batch) -> BTreeMap<&str, Batch> {
-        if let [computer] = batch.computers.as_slice() {
+        if let Some(computer) = batch.computers.first()
+            && batch.computers.len() == 1
+        {
             return BTreeMap::from([(self.root(computer), batch)]);
         }
         let mut by_root: BTreeMap<&str, Vec<Event>> = BTreeMap::new();

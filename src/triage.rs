@@ -75,7 +75,7 @@ impl Signatures {
     pub(crate) fn of(machine: &MachineReport<'_>) -> Signatures {
         let (mut signatures, mut known) = (Vec::new(), HashMap::new());
         // By window: its signature, and when it ended.
-        let mut of: Vec<Option<(usize, Time)>> = vec![None; machine.windows.len()];
+        let mut of: Vec<Option<(usize, Time)>> = Vec::new();
         let mut last = None;
         for window in machine.windows.failures() {
             let event = window.first_failure.map(|event| event.event_id);
@@ -89,10 +89,10 @@ impl Signatures {
                 }),
             };
             last = Some((told, signature));
-            if let Id::Window(number) = window.id
-                && let Some(of) = of.get_mut(number)
-            {
-                *of = Some((signature, window.end));
+            if let Id::Window(number) = window.id {
+                // They come in order; a narrowed report has not all of them.
+                of.resize(number, None);
+                of.push(Some((signature, window.end)));
             }
         }
         let of_window = |id: &Id| match id {

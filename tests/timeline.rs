@@ -128,6 +128,12 @@ fn the_report_narrows_as_the_timeline_does() {
         (&"w1".into(), &"user_not_found".into())
     );
 
+    // The acquisition is left out, and the refresh keeps its number: it is still the failure told.
+    let at = ["samples/refresh-fails", "--at", "2026-03-09 12:03"];
+    let (_, noon) = report(&at);
+    assert_eq!(noon["groups"][0]["signature"], "refresh/0x80072ee2/1084");
+    assert_eq!(noon["groups"][0]["example"]["id"], "w2");
+
     // The refresh that failed is left out: neither it nor that nothing was tried is told.
     let at = ["samples/refresh-fails", "--at", "2026-03-09 08:00"];
     let (status, morning) = report(&at);
