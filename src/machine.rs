@@ -77,8 +77,8 @@ impl Batch {
                     && Arc::ptr_eq(&last.channel, &event.channel)
             };
             if !last.is_some_and(same) {
-                computers.insert(Arc::clone(&event.computer));
-                channels.insert(Arc::clone(&event.channel));
+                insert(&mut computers, &event.computer);
+                insert(&mut channels, &event.channel);
             }
             if let Some(last) = last {
                 order.see(last, event);
@@ -111,6 +111,13 @@ impl Batch {
         let forwarded = |(event, number): (&Event, &u64)| event.record_id != *number;
         let forwarded = events.iter().zip(numbers).any(forwarded);
         Batch::of(events, forwarded)
+    }
+}
+
+fn insert(names: &mut BTreeSet<Arc<str>>, name: &Arc<str>) {
+    // Most are known, and need no copy.
+    if !names.contains(name) {
+        names.insert(Arc::clone(name));
     }
 }
 
