@@ -111,7 +111,19 @@ struct Known<'a> {
 }
 
 /// What stands ahead of each varying value, and behind the last.
-type Pieces = Vec<Vec<u8>>;
+struct Pieces {
+    text: Vec<u8>,
+    /// Where each ends, and the next one starts.
+    ends: Vec<usize>,
+}
+
+impl Pieces {
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = [0].into_iter().chain(self.ends.iter().copied());
+        let pieces = starts.zip(&self.ends);
+        pieces.map(|(from, to)| self.text.get(from..*to).unwrap_or_default())
+    }
+}
 
 /// How many kinds of event are remembered, and of how much text.
 const EVENTS: usize = 1 << 12;
@@ -132,7 +144,7 @@ impl<'a> EventShape<'a> {
         // A header is there once, and as long as the report.
         std::ptr::eq(self.header, &*event.header)
             && (self.mark, self.via) == (mark, via)
-            && self.pieces.len() == event.data().len() + 3
+            && self.pieces.ends.len() == event.data().len() + 3
     }
 
     /// Where events of the kind find it. Another kind may have the place too, and takes it.
@@ -264,6 +276,7 @@ impl<'a> Json<'a> {
                     self.string(value);
                 }
                 self.piece(pieces.next());
+                drop(pieces);
                 Some(shape)
             }
             None => {
@@ -312,13 +325,20 @@ impl<'a> Json<'a> {
         let ends = self.varying.iter().map(|value| value.end);
         let between = [0].into_iter().chain(ends).zip(starts.chain([text.len()]));
         let pieces = between.map(|(from, to)| text.get(from..to).unwrap_or_default());
-        let length: usize = pieces.clone().map(<[u8]>::len).sum();
-        Ok((length < MOST_TEXT).then(|| pieces.map(<[u8]>::to_vec).collect()))
+        let mut known = Pieces {
+            text: Vec::new(),
+            ends: Vec::new(),
+        };
+        for piece in pieces {
+            known.text.extend_from_slice(piece);
+            known.ends.push(known.text.len());
+        }
+        known.text.shrink_to_fit();
+        Ok((known.text.len() < MOST_TEXT).then_some(known))
     }
 
-    fn piece(&mut self, piece: Option<&Vec<u8>>) {
-        let piece = piece.map_or(&[][..], Vec::as_slice);
-        self.text.extend_from_slice(piece);
+    fn piece(&mut self, piece: Option<&[u8]>) {
+        self.text.extend_from_slice(piece.unwrap_or_default());
     }
 
     /// Ahead of a member or an element.
