@@ -3,7 +3,7 @@
 //!
 //! The texts are told by their names, since nothing in them says what they are.
 
-use crate::event::{Header, Headers};
+use crate::event::{Event, Header, Headers};
 use crate::machine::{Batch, unit};
 use crate::problem::{Problem, ProblemKind};
 use crate::scan::Log;
@@ -195,8 +195,8 @@ pub(crate) fn give_lost_names(logs: &mut [Log], mut hints: Hints) {
         let mut count = 0_u64;
         for batch in &mut log.events {
             let mut events = std::mem::take(&mut batch.events);
-            let all = events.iter_mut();
-            for event in all.filter(|event| event.computer.is_empty()) {
+            let nameless = |event: &&mut Event| event.computer.is_empty();
+            for event in events.iter_mut().filter(nameless) {
                 event.header = headers.get(Header {
                     computer: Arc::clone(&computer),
                     ..(*event.header).clone()

@@ -143,7 +143,7 @@ impl Shape {
             places,
             of_header,
             event_id,
-            headers: vec![[None, None]; HEADERS],
+            headers: Vec::new(),
         })
     }
 
@@ -177,6 +177,7 @@ impl Shape {
         for range in &self.of_header {
             bytes.extend_from_slice(values.get(range.clone()).unwrap_or_default());
         }
+        self.headers.resize_with(HEADERS, Default::default);
         let place = self.place(values);
         if let Some([first, second]) = place.and_then(|place| self.headers.get_mut(place)) {
             *second = first.take();
