@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::num::NonZeroU32;
+use std::ops::Range;
 use uuid::Uuid;
 
 /// The place of an event among its machine's: no memory holds 4 Gi of them.
@@ -24,8 +25,10 @@ pub(crate) type IdNumber = NonZeroU32;
 /// The plug-in says that the device is joined to Entra ID.
 const CLOUD_JOINED: u32 = 1016;
 
-/// The events that a thread looks at at a time.
+/// The least that a thread looks at at a time, and how many parts there are for each thread: what is
+/// found in parts is put together once more.
 const PART: usize = 1 << 14;
+const PARTS: usize = 4;
 
 /// What a machine's events are.
 #[derive(Debug)]
@@ -109,29 +112,34 @@ pub(crate) struct Ids {
 
 impl Survey {
     pub(crate) fn of(events: &[Event]) -> Survey {
+        let size = match rayon::current_num_threads() {
+            1 => events.len(),
+            threads => events.len().div_ceil(threads * PARTS),
+        };
+        let size = size.max(PART);
         let parts: Vec<Part<'_>> = events
-            .par_chunks(PART)
+            .par_chunks(size)
             .enumerate()
-            .map(|(number, events)| Part::of(number * PART, events))
+            .map(|(number, events)| Part::of(number * size, events))
             .collect();
         let mut ids = Ids {
             numbers: Numbers::default(),
             all: Vec::new(),
             of_events: vec![None; events.len()],
         };
-        let mut all = Part::default();
-        for mut part in parts {
-            for (place, id) in part.ids.drain(..) {
-                ids.insert(place, id);
-            }
-            all.append(part);
+        for part in &parts {
+            ids.add(part);
         }
+        let all = parts.into_iter().reduce(|mut all, part| {
+            all.append(part);
+            all
+        });
         let Part {
             mut threads,
             mut lists,
             event_ids,
             ..
-        } = all;
+        } = all.unwrap_or_default();
         threads.all.sort_unstable_by_key(|thread| thread.key);
         lists.other_processes.sort_unstable();
         Survey {
@@ -225,13 +233,18 @@ impl Ids {
         number_of_id(*self.numbers.all.get(&id)?)
     }
 
-    fn insert(&mut self, event: Place, id: Uuid) {
-        if let Some(of_event) = self.of_events.get_mut(event as usize) {
-            let number = self.numbers.of(id);
+    fn add(&mut self, part: &Part<'_>) {
+        for (id, places) in &part.ids {
+            let number = self.numbers.of(*id);
             if number == self.all.len() {
-                self.all.push(id);
+                self.all.push(*id);
             }
-            *of_event = number_of_id(number);
+            let places = part.with_ids.get(places.clone()).unwrap_or_default();
+            for place in places {
+                if let Some(of_event) = self.of_events.get_mut(*place as usize) {
+                    *of_event = number_of_id(number);
+                }
+            }
         }
     }
 }
@@ -297,9 +310,11 @@ impl Threads {
 #[derive(Default)]
 struct Part<'e> {
     threads: Threads,
-    ids: Vec<(Place, Uuid)>,
-    /// The last spelling of a correlation ID, and the ID: most often it comes again.
-    last_id: Option<(&'e str, Uuid)>,
+    /// The events that have a correlation ID, and which of them have which: most often it comes again.
+    with_ids: Vec<Place>,
+    ids: Vec<(Uuid, Range<usize>)>,
+    /// How the last one is spelled.
+    last_id: Option<&'e str>,
     lists: Lists,
     event_ids: Vec<u32>,
 }
@@ -355,9 +370,16 @@ impl<'e> Part<'e> {
             return;
         }
         if let Some(spelling) = event.value(Role::CorrelationId) {
-            let last = self.last_id.filter(|(last, _)| *last == spelling);
-            self.last_id = last.or_else(|| Some((spelling, guid(spelling)?)));
-            self.ids.extend(self.last_id.map(|(_, id)| (place, id)));
+            let at = self.with_ids.len();
+            if self.last_id != Some(spelling) {
+                let id = guid(spelling);
+                self.last_id = id.map(|_| spelling);
+                self.ids.extend(id.map(|id| (id, at..at)));
+            }
+            if let (Some(_), Some((_, places))) = (self.last_id, self.ids.last_mut()) {
+                self.with_ids.push(place);
+                places.end = at + 1;
+            }
         }
         let Some(thread) = self.threads.of(ThreadKey::of(event)) else {
             return;
