@@ -220,7 +220,7 @@ fn links(
 }
 
 fn run_extent(events: &[Event], run: &Run) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
-    let time = |index: usize| events.get(index).map(|event| event.time);
+    let time = |index: usize| events.get(index).map(|event| event.time());
     let (first, last) = (run.members.first()?, run.members.last()?);
     Some((time(first.event())?, time(last.event())?))
 }
@@ -288,7 +288,7 @@ fn registered(
                         joined: true,
                         registered: events
                             .get(place)
-                            .map(|event| event.time)
+                            .map(|event| event.time())
                             .filter(|_| just)
                             .or(now.registered),
                     },

@@ -413,7 +413,7 @@ fn says_password_expired(event: &Event) -> bool {
         id::PASSWORD_EXPIRY_FIELDS => event
             .value(Role::ExpiresAt)
             .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
-            .is_some_and(|time| time > never && time <= event.time),
+            .is_some_and(|time| time > never && time <= event.time()),
         _ => false,
     }
 }
@@ -421,6 +421,11 @@ fn says_password_expired(event: &Event) -> bool {
 /// What a window means: nothing to say of one that succeeded at once, or left no failure.
 pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
     let window = facts.window;
+    match window.outcome {
+        Outcome::Succeeded if !window.recovered => return None,
+        Outcome::Incomplete if window.first_failure.is_none() => return None,
+        _ => {}
+    }
     let decisive = window.decisive.as_ref();
     let decisive = decisive.map(|decisive| Cow::Borrowed(decisive.code.as_str()));
     // A window that succeeded has no deciding code: the step's own is told.
@@ -443,14 +448,9 @@ pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
         code: code.as_deref(),
         time: facts.registered,
     };
-    match window.outcome {
-        Outcome::Succeeded if window.recovered => {
-            let because = "something failed on the way to a token";
-            return diagnosis("recovered", because, &subject);
-        }
-        Outcome::Succeeded => return None,
-        Outcome::Incomplete if window.first_failure.is_none() => return None,
-        Outcome::Failed | Outcome::Incomplete => {}
+    if window.recovered {
+        let because = "something failed on the way to a token";
+        return diagnosis("recovered", because, &subject);
     }
     let mut found = first(WINDOW_RULES, |holds| holds(facts), &subject)?;
     // A failed renewal after a success is told as one, whatever made it fail.

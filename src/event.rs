@@ -1,16 +1,20 @@
 //! A decoded record, and what its fields hold.
 
 use crate::code::Code;
+use crate::filetime::Filetime;
 use crate::knowledge::{EventInfo, Role, event_info};
-use crate::secret;
 use chrono::{DateTime, Utc};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::Arc;
 use uuid::Uuid;
+
+mod values;
+
+pub(crate) use values::{Collector, Place, Values};
 
 /// The event IDs that rules speak of.
 pub(crate) mod id {
@@ -182,127 +186,6 @@ pub struct Data<'a> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct FieldNames(pub(crate) Vec<Arc<str>>);
 
-/// The values of a chunk's events: they stand in one text, the same ones once, so that an event
-/// costs hardly more than what is its own.
-#[derive(Debug, Default)]
-pub(crate) struct Values {
-    text: String,
-    places: Vec<Place>,
-}
-
-/// Where a value starts and ends in the text. What a chunk renders to is far below 4 GiB.
-pub(crate) type Place = (u32, u32);
-
-/// What no value holds. It keeps values apart that are looked through at once.
-const END_OF_VALUE: u8 = 0;
-
-impl Values {
-    fn get(&self, number: usize) -> Option<&str> {
-        let (start, end) = *self.places.get(number)?;
-        self.text.get(start as usize..end as usize)
-    }
-}
-
-/// The values of a chunk's events while they are decoded.
-#[derive(Debug, Default)]
-pub(crate) struct Collector {
-    /// What is appended to it is UTF-8.
-    text: Vec<u8>,
-    /// Where the next value starts.
-    start: usize,
-    places: Vec<Place>,
-}
-
-/// How many values there were at some time, and the size of their text.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark(usize, usize);
-
-impl Collector {
-    /// The text, to which the next value is appended.
-    pub(crate) fn text(&mut self) -> &mut Vec<u8> {
-        &mut self.text
-    }
-
-    /// What was appended is a value.
-    pub(crate) fn end_value(&mut self) -> Place {
-        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        let place = (place(self.start), place(self.text.len()));
-        self.places.push(place);
-        self.text.push(END_OF_VALUE);
-        self.start = self.text.len();
-        place
-    }
-
-    /// The next value is one that is there.
-    pub(crate) fn again(&mut self, place: Place) {
-        self.places.push(place);
-    }
-
-    /// What was appended is nothing of the next value, which is this.
-    pub(crate) fn end_masked(&mut self) {
-        self.text.truncate(self.start);
-        self.text.extend_from_slice(secret::MASK.as_bytes());
-        self.end_value();
-    }
-
-    /// The number of the next value.
-    pub(crate) fn next(&self) -> u32 {
-        u32::try_from(self.places.len()).unwrap_or(u32::MAX)
-    }
-
-    /// What there is now.
-    pub(crate) fn mark(&self) -> Mark {
-        Mark(self.places.len(), self.start)
-    }
-
-    /// Takes back all that came after.
-    pub(crate) fn take_back(&mut self, Mark(values, text): Mark) {
-        self.places.truncate(values);
-        self.text.truncate(text);
-        self.start = text;
-    }
-
-    /// Takes the values out, with every token in them masked, and leaves room for the next ones.
-    pub(crate) fn collected(&mut self) -> Values {
-        // Copies take no more room than what is in them, and the next ones need not grow.
-        let values = Values {
-            // It is UTF-8; this shows it.
-            text: String::from_utf8(self.text.clone())
-                .unwrap_or_else(|text| String::from_utf8_lossy(text.as_bytes()).into_owned()),
-            places: self.places.clone(),
-        };
-        self.take_back(Mark(0, 0));
-        // Hardly any chunk has something to mask.
-        match secret::may_hold_secret(&values.text) {
-            true => values.masked(),
-            false => values,
-        }
-    }
-}
-
-impl Values {
-    fn masked(self) -> Values {
-        let mut text = String::with_capacity(self.text.len());
-        // Where each text started, and where it stands now.
-        let mut moved: HashMap<u32, Place> = HashMap::new();
-        let mut start = 0_u32;
-        for value in self.text.split(char::from(END_OF_VALUE)) {
-            let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-            let now = place(text.len());
-            text.push_str(&secret::mask(value));
-            moved.insert(start, (now, place(text.len())));
-            text.push(char::from(END_OF_VALUE));
-            start = start.saturating_add(place(value.len() + 1));
-        }
-        let places = self.places.iter();
-        let places = places.map(|(start, _)| moved.get(start).copied().unwrap_or_default());
-        Values {
-            places: places.collect(),
-            text,
-        }
-    }
-}
-
 impl<'a> Data<'a> {
     fn value(&self, place: usize) -> Option<&'a str> {
         self.values?.get(self.first as usize + place)
@@ -350,20 +233,19 @@ impl fmt::Debug for Data<'_> {
 /// Secrets are masked in its [`data`](Event::data): no value of an event holds a token.
 #[derive(Clone)]
 pub struct Event {
-    /// When it was written, to 100 ns.
-    pub time: DateTime<Utc>,
+    written: Filetime,
     /// Record ID within its channel.
     pub record_id: u64,
     process_id: Option<NonZeroU32>,
     thread_id: Option<NonZeroU32>,
-    /// Nil if there is none.
-    activity_id: Uuid,
+    /// The number of its activity among those of its values.
+    activity: Option<NonZeroU32>,
+    /// The first of its values.
+    first_value: u32,
     /// What it has in common with others.
     pub(crate) header: Arc<Header>,
     /// Where its values are; until all of the chunk are decoded it has none.
     values: Option<Arc<Values>>,
-    /// The first of them.
-    first_value: u32,
 }
 
 /// What hardly differs from one event with an ID to the next, and is held once for all of them: an
@@ -522,7 +404,7 @@ impl Meaning {
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Event")
-            .field("time", &self.time)
+            .field("time", &self.time())
             .field("record_id", &self.record_id)
             .field("process_id", &self.process_id())
             .field("thread_id", &self.thread_id())
@@ -542,32 +424,44 @@ impl Deref for Event {
 }
 
 impl Event {
-    /// One whose values begin with this one, and are still being collected.
+    /// One whose values come next among these, which are still being collected.
+    #[inline(always)]
     pub(crate) fn new(
-        time: DateTime<Utc>,
+        written: Filetime,
         record_id: u64,
         thread: (Option<u32>, Option<u32>),
         activity_id: Option<Uuid>,
         header: Arc<Header>,
-        first_value: u32,
+        values: &mut Collector,
     ) -> Event {
         let (process_id, thread_id) = thread;
+        let activity_id = activity_id.filter(|id| !id.is_nil());
         Event {
-            time,
+            written,
             record_id,
             // Process 0 and its threads are idle: exports write 0 where the number was lost.
             process_id: process_id.and_then(NonZeroU32::new),
             thread_id: thread_id.and_then(NonZeroU32::new),
-            activity_id: activity_id.unwrap_or_default(),
+            activity: activity_id.and_then(|id| values.activity(id)),
+            first_value: values.next(),
             header,
             values: None,
-            first_value,
         }
     }
 
     /// Says where its values are.
     pub(crate) fn found_in(&mut self, values: &Arc<Values>) {
         self.values = Some(Arc::clone(values));
+    }
+
+    /// When it was written, to 100 ns.
+    pub fn time(&self) -> DateTime<Utc> {
+        self.written.time()
+    }
+
+    /// The same as the record has it: of two events the one that is less came first.
+    pub(crate) fn written(&self) -> Filetime {
+        self.written
     }
 
     /// The process that wrote it; absent in some exports.
@@ -582,7 +476,7 @@ impl Event {
 
     /// The activity of the thread; not the request's correlation ID.
     pub fn activity_id(&self) -> Option<Uuid> {
-        (!self.activity_id.is_nil()).then_some(self.activity_id)
+        self.values.as_ref()?.activity(self.activity?)
     }
 
     /// Its own values.
@@ -623,11 +517,13 @@ impl Event {
     }
 
     /// The first of them.
+    #[inline]
     pub(crate) fn value(&self, role: Role) -> Option<&str> {
         self.values(role).next()
     }
 
     /// The code in the first field that has the role.
+    #[inline]
     pub(crate) fn code(&self, role: Role) -> Option<Code> {
         self.value(role).and_then(Code::parse)
     }

@@ -170,7 +170,7 @@ pub(crate) fn repeats<'e>(event: &Event, before: impl FnOnce() -> Option<&'e Eve
     let code = event.code(Role::Status).map(Code::canonical);
     code.is_some()
         && code == before.code(Role::Status).map(Code::canonical)
-        && event.time - before.time <= REPEATS_WITHIN
+        && event.time() - before.time() <= REPEATS_WITHIN
 }
 
 /// A fact and the place of the event it came from, in the machine's events.
@@ -178,8 +178,21 @@ pub(crate) fn repeats<'e>(event: &Event, before: impl FnOnce() -> Option<&'e Eve
 pub struct Found<T> {
     /// The fact.
     pub value: T,
+    event: Place,
+}
+
+impl<T> Found<T> {
+    pub(crate) fn new(value: T, event: usize) -> Found<T> {
+        Found {
+            value,
+            event: Place::try_from(event).unwrap_or(Place::MAX),
+        }
+    }
+
     /// Index of the event.
-    pub event: usize,
+    pub fn event(&self) -> usize {
+        self.event as usize
+    }
 }
 
 /// What a server said.
@@ -333,10 +346,7 @@ fn find<'a, 'e: 'a, T>(
 
 impl Told<'_> {
     fn found<T>(&self, value: T) -> Found<T> {
-        Found {
-            value,
-            event: self.index,
-        }
+        Found::new(value, self.index)
     }
 }
 
@@ -493,15 +503,15 @@ impl<'a, 'e> Group<'a, 'e> {
         let source = |id| id == id::HTTP_STATUS_WITH_URL || self.is_diagnostic(id);
         let method = status
             .as_ref()
-            .and_then(|status| method_of(self.member(status.event)?.event))
+            .and_then(|status| method_of(self.member(status.event())?.event))
             .or_else(|| Some(self.last(source, method_of)?.value));
         // Realm discovery and token request each log their own URL: the one that counts stands
         // before what failed.
         let failing = [
-            evidence.server.as_ref().map(|found| found.event),
-            evidence.fault.as_ref().map(|found| found.event),
-            evidence.network.as_ref().map(|found| found.event),
-            evidence.client.as_ref().map(|found| found.event),
+            evidence.server.as_ref().map(|found| found.event()),
+            evidence.fault.as_ref().map(|found| found.event()),
+            evidence.network.as_ref().map(|found| found.event()),
+            evidence.client.as_ref().map(|found| found.event()),
         ];
         let failing = failing.into_iter().flatten().find(|&index| {
             self.member(index).is_some_and(|member| {

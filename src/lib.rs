@@ -55,6 +55,7 @@ pub mod drs;
 pub mod event;
 pub mod evidence;
 pub mod explain;
+mod filetime;
 mod input;
 pub mod knowledge;
 pub mod machine;

@@ -2,10 +2,10 @@
 
 use crate::bundle::{Hints, give_lost_names};
 use crate::event::{Event, guid};
+use crate::filetime::Filetime;
 use crate::knowledge::Role;
 use crate::problem::{Problem, ProblemKind};
 use crate::scan::Log;
-use chrono::{DateTime, Utc};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -144,7 +144,7 @@ pub(crate) fn sort_by_machine(mut logs: Vec<Log>, hints: Hints, separate: bool) 
     // Names that are no UTF-8 may be shown alike.
     let first = |log: &Log| {
         let event = log.events.first()?.events.first()?;
-        Some((event.time, event.record_id))
+        Some((event.written(), event.record_id))
     };
     logs.sort_by(|a, b| {
         let place = (&a.path, &a.ordinal).cmp(&(&b.path, &b.ordinal));
@@ -305,7 +305,7 @@ fn told_apart(shares: Vec<Share>) -> Vec<Computer> {
 
 /// Which of them contradict another one.
 fn contradicted(traits: &[Traits]) -> Vec<bool> {
-    let mut times: HashMap<&Record, BTreeSet<DateTime<Utc>>> = HashMap::new();
+    let mut times: HashMap<&Record, BTreeSet<Filetime>> = HashMap::new();
     for (record, time) in traits.iter().flat_map(|traits| &traits.records) {
         times.entry(record).or_default().insert(*time);
     }
@@ -335,12 +335,12 @@ fn with_records_in_common(units: Vec<Vec<Share>>) -> Vec<Vec<Share>> {
     if units.len() < 2 {
         return units;
     }
-    let mut first: HashMap<(&str, u64, DateTime<Utc>), usize> = HashMap::new();
+    let mut first: HashMap<(&str, u64, Filetime), usize> = HashMap::new();
     // Unit → the first one that it has a record in common with, directly or not.
     let mut joined: Vec<usize> = (0..units.len()).collect();
     for (number, shares) in units.iter().enumerate() {
         for event in shares.iter().flat_map(Share::events) {
-            let record = (&*event.channel, event.record_id, event.time);
+            let record = (&*event.channel, event.record_id, event.written());
             let other = *first.entry(record).or_insert(number);
             let (a, b) = (root_of(&joined, other), root_of(&joined, number));
             if let Some(of) = joined.get_mut(a.max(b)) {
@@ -372,7 +372,7 @@ struct Traits {
     devices: BTreeSet<Uuid>,
     tenants: BTreeSet<Uuid>,
     /// When each record was written, in the channels whose numbers only ever grow.
-    records: HashMap<Record, DateTime<Utc>>,
+    records: HashMap<Record, Filetime>,
 }
 
 impl Traits {
@@ -391,7 +391,7 @@ impl Traits {
                     None => *channels.entry(Arc::clone(&event.channel)).or_insert(next),
                 };
                 let record = (channel, event.record_id);
-                traits.records.entry(record).or_insert(event.time);
+                traits.records.entry(record).or_insert(event.written());
             }
         }
         traits

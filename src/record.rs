@@ -587,22 +587,21 @@ impl Fields {
             names: Some(field_names),
             meaning: Meaning::default(),
         };
-        let header = names.headers.get(header);
-        let first = values.next();
+        let event = Event::new(
+            time.into(),
+            record_id,
+            (self.process_id, self.thread_id),
+            self.activity_id,
+            names.headers.get(header),
+            values,
+        );
         for (place, value) in texts.iter().enumerate() {
             values.text().extend_from_slice(value.as_bytes());
-            match header.meaning.is_secret(place) && !value.is_empty() {
+            match event.meaning.is_secret(place) && !value.is_empty() {
                 true => values.end_masked(),
                 false => _ = values.end_value(),
             }
         }
-        Ok(Event::new(
-            time,
-            record_id,
-            (self.process_id, self.thread_id),
-            self.activity_id,
-            header,
-            first,
-        ))
+        Ok(event)
     }
 }

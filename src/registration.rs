@@ -195,7 +195,7 @@ fn by_process<'e>(
         }
         let own = open.entry(event.process_id()).or_default();
         let last = own.last().and_then(|last| events.get(*last));
-        if last.is_some_and(|last| event.time - last.time > PAUSE) {
+        if last.is_some_and(|last| event.time() - last.time() > PAUSE) {
             close(event.process_id(), std::mem::take(own));
         }
         own.push(index);
@@ -247,7 +247,7 @@ fn add_service<'e>(
     written: impl Iterator<Item = (usize, &'e Event)>,
     drafts: &mut Vec<Draft>,
 ) {
-    let time = |index: &usize| events.get(*index).map(|event| event.time);
+    let time = |index: &usize| events.get(*index).map(|event| event.time());
     let mut begins: Vec<(usize, usize)> = drafts
         .iter()
         .enumerate()
@@ -263,7 +263,7 @@ fn add_service<'e>(
         }
         let at = begins.partition_point(|(begin, _)| *begin < index);
         let next = begins.get(at).filter(|(begin, _)| {
-            time(begin).is_some_and(|begin| begin - event.time <= TRIGGERED_WITHIN)
+            time(begin).is_some_and(|begin| begin - event.time() <= TRIGGERED_WITHIN)
         });
         match next.and_then(|(_, number)| drafts.get_mut(*number)) {
             Some(draft) => draft.service.push(index),
@@ -287,7 +287,7 @@ fn silent_runs(events: &[Event], said: &[usize], drafts: &mut Vec<Draft>) {
         })
     };
     let close_to = |a: usize, b: usize| match (event(a), event(b)) {
-        (Some(a), Some(b)) => (a.time - b.time).abs() <= SAID_WITHIN,
+        (Some(a), Some(b)) => (a.time() - b.time()).abs() <= SAID_WITHIN,
         _ => false,
     };
     let mut taken = 0;
@@ -358,10 +358,10 @@ fn run(events: &[Event], marks: &[Mark], draft: Draft) -> Run {
     let pre_check =
         of(id::PRE_CHECK).find_map(|index| block(index)?.get("preCheckResult").map(str::to_owned));
     let win32 = own.iter().rev().find_map(|&index| {
-        Some(Found {
-            value: evidence::computer_object_unreadable(event(index)?)?,
-            event: index,
-        })
+        Some(Found::new(
+            evidence::computer_object_unreadable(event(index)?)?,
+            index,
+        ))
     });
     let proxy_page = of(id::DISCOVERY_FAILED).find(|index| {
         event(*index).is_some_and(|event| {
@@ -516,10 +516,7 @@ fn service_code(events: &[Event], service: &[usize]) -> Option<Found<Code>> {
         let words = events.get(index)?.value(Role::Message)?;
         let (_, rest) = words.split_once(RUN_FAILED)?;
         let code = rest.split_whitespace().next()?.trim_end_matches('.');
-        Some(Found {
-            value: Code::parse(code)?,
-            event: index,
-        })
+        Some(Found::new(Code::parse(code)?, index))
     })
 }
 
@@ -626,17 +623,14 @@ fn attempt(
             .iter()
             .copied()
             .find(|index| code(*index) == Some(value));
-        first.map(|event| Found { value, event })
+        first.map(|event| Found::new(value, event))
     });
     let adal = part.iter().rev().find_map(|&index| {
         let event = event(index)?;
         let text = event
             .value(Role::AdalText)
             .or_else(|| event.value(Role::DebugOutput))?;
-        Some(Found {
-            value: Adal::read(text)?,
-            event: index,
-        })
+        Some(Found::new(Adal::read(text)?, index))
     });
     let adal = merge_adal(events, part, adal);
     Attempt {
@@ -654,10 +648,7 @@ fn attempt(
 fn merge_adal(events: &[Event], part: &[usize], last: Option<Found<Adal>>) -> Option<Found<Adal>> {
     let full = part.iter().find_map(|&index| {
         let text = events.get(index)?.value(Role::AdalText)?;
-        Some(Found {
-            value: Adal::read(text)?,
-            event: index,
-        })
+        Some(Found::new(Adal::read(text)?, index))
     });
     let (Some(mut full), Some(last)) = (full.clone(), last.clone()) else {
         return full.or(last);
@@ -685,20 +676,14 @@ fn sub_error(
             let value = event
                 .code(Role::Status)
                 .filter(|code| code.canonical() != exit)?;
-            of_discovery.then_some(Found {
-                value,
-                event: index,
-            })
+            of_discovery.then_some(Found::new(value, index))
         });
     }
     if exit.0 >> 20 == 0xcaa {
         let adal = adal?;
         let own = adal.value.code.filter(|code| code.canonical() != exit);
         let value = own.or_else(|| adal.value.network_code())?;
-        return Some(Found {
-            value,
-            event: adal.event,
-        });
+        return Some(Found::new(value, adal.event()));
     }
     None
 }
@@ -722,13 +707,13 @@ fn server(events: &[Event], part: &[usize]) -> Option<Found<ServerAnswer>> {
                 .and_then(present)
                 .map(str::to_owned)
                 .or(answer.request_id);
-            Some(Found {
-                value: ServerAnswer {
+            Some(Found::new(
+                ServerAnswer {
                     answer,
                     http_status,
                 },
-                event: index,
-            })
+                index,
+            ))
         })
     };
     read(

@@ -827,7 +827,8 @@ impl Time {
     fn digits(self) -> Option<[u8; 28]> {
         let mut digits = [0; 28];
         *digits.first_chunk_mut()? = self.second()?;
-        *digits.last_chunk_mut()? = self.fraction();
+        // A leap second shows as nanoseconds beyond the second.
+        *digits.last_chunk_mut()? = fraction(self.0.nanosecond() % 1_000_000_000 / 100);
         Some(digits)
     }
 
@@ -845,20 +846,18 @@ impl Time {
             a, b, c, d, b'-', e, f, b'-', g, h, b'T', i, j, b':', k, l, b':', m, n, b'.',
         ])
     }
+}
 
-    /// `fffffffZ`
-    fn fraction(self) -> [u8; 8] {
-        // A leap second shows as nanoseconds beyond the second.
-        let ticks = self.0.nanosecond() % 1_000_000_000 / 100;
-        let [[a, b], [c, d], [e, f], [_, g]] = [
-            ticks / 100_000,
-            ticks / 1000 % 100,
-            ticks / 10 % 100,
-            ticks % 10,
-        ]
-        .map(two_digits);
-        [a, b, c, d, e, f, g, b'Z']
-    }
+/// `fffffffZ`, of units of 100 ns.
+fn fraction(ticks: u32) -> [u8; 8] {
+    let [[a, b], [c, d], [e, f], [_, g]] = [
+        ticks / 100_000,
+        ticks / 1000 % 100,
+        ticks / 10 % 100,
+        ticks % 10,
+    ]
+    .map(two_digits);
+    [a, b, c, d, e, f, g, b'Z']
 }
 
 fn two_digits(number: u32) -> [u8; 2] {

@@ -38,8 +38,9 @@ pub(crate) struct Survey {
     /// The correlation IDs of the plug-in's events.
     pub(crate) ids: Ids,
     pub(crate) lists: Lists,
-    /// One more than the event ID of each of the plug-in's events, 0 for those of others.
-    event_ids: Vec<u32>,
+    /// One more than the event ID of each of the plug-in's events, 0 for those of others. No rule
+    /// speaks of one that takes more bits.
+    event_ids: Vec<u16>,
 }
 
 /// The plug-in's events on one thread, in order.
@@ -152,7 +153,7 @@ impl Survey {
 
     /// The event ID of an event, if the plug-in wrote it: so that one need not look at the event.
     pub(crate) fn event_id(&self, event: usize) -> Option<u32> {
-        self.event_ids.get(event)?.checked_sub(1)
+        self.event_ids.get(event)?.checked_sub(1).map(u32::from)
     }
 
     /// The event before one of the plug-in's on its thread.
@@ -316,7 +317,7 @@ struct Part<'e> {
     /// How the last one is spelled.
     last_id: Option<&'e str>,
     lists: Lists,
-    event_ids: Vec<u32>,
+    event_ids: Vec<u16>,
 }
 
 impl<'e> Part<'e> {
@@ -328,7 +329,7 @@ impl<'e> Part<'e> {
         for (place, event) in (first..).zip(events) {
             part.add(place, event);
             part.event_ids.push(match event.is_plugin() {
-                true => event.event_id.saturating_add(1),
+                true => u16::try_from(event.event_id).map_or(u16::MAX, |id| id.saturating_add(1)),
                 false => 0,
             });
         }
@@ -389,7 +390,7 @@ impl<'e> Part<'e> {
             .edges
             .extend(Boundary::of(event).map(|boundary| ThreadEdge {
                 place,
-                time: event.time,
+                time: event.time(),
                 boundary,
                 status: match boundary.start {
                     true => None,

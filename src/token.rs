@@ -64,8 +64,8 @@ impl TokenRequest {
             authority: label("authority:"),
             correlation_id: texts().flat_map(correlation_ids_in).last(),
             count: 1,
-            first: event.time,
-            last: event.time,
+            first: event.time(),
+            last: event.time(),
             last_event: index,
         })
     }

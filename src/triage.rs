@@ -385,7 +385,7 @@ impl<'r> Seen<Failure<'r>> {
 
 impl<'r> Failure<'r> {
     fn time(&self) -> Time {
-        self.event.map_or(self.end, |event| Time(event.time))
+        self.event.map_or(self.end, |event| Time(event.time()))
     }
 
     /// Notes it under its signature.

@@ -17,13 +17,14 @@ use crate::chunk::{RECORD_HEADER_SIZE, Span, u32_at, u64_at};
 use crate::event::{
     Collector, Event, FieldNames, Header, Headers, Level, Meaning, Place, Provider,
 };
+use crate::filetime::Filetime;
 use crate::record::{Names, intern};
 use plan::{DataPlan, EventPlan, Part, Payload, Plan, Recent, Step, Strings, Text};
 use shape::{MOST_SHAPES, Shape};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 use uuid::Uuid;
-use value::{LATEST, Value, filetime, push_value};
+use value::{Value, push_value};
 
 /// The copy of a record's size at its end.
 const SIZE_COPY: usize = 4;
@@ -100,9 +101,7 @@ impl<'a, 'n> Reader<'a, 'n> {
 
     fn read(&mut self, record: &Span, values: &mut Collector) -> Option<Event> {
         // A record whose own time is none is not read.
-        if u64_at(self.chunk, record.start + 16)? > LATEST {
-            return None;
-        }
+        Filetime::from_ticks(u64_at(self.chunk, record.start + 16)?)?;
         let start = record.start + RECORD_HEADER_SIZE;
         let instance = self.instance(start..record.end.checked_sub(SIZE_COPY)?)?;
         let shapes = &self.names.templates.shapes;
@@ -111,7 +110,7 @@ impl<'a, 'n> Reader<'a, 'n> {
             .position(|shape| shape.fits(instance.template, instance.descriptors));
         if let Some(shape) = known {
             let nested = self.nested(&instance, shape)?;
-            if let Some(event) = self.event_of(&instance, shape, nested, values.next()) {
+            if let Some(event) = self.event_of(&instance, shape, nested, values) {
                 let Plan::Data(fields) = &self.names.templates.known.get(nested)?.plan else {
                     return None;
                 };
@@ -145,7 +144,7 @@ impl<'a, 'n> Reader<'a, 'n> {
         instance: &Instance<'a>,
         shape: usize,
         nested: usize,
-        first: u32,
+        of: &mut Collector,
     ) -> Option<Event> {
         let shape = self.names.templates.shapes.get(shape)?;
         let values = self.chunk.get(instance.values..)?;
@@ -153,7 +152,7 @@ impl<'a, 'n> Reader<'a, 'n> {
         let places = &shape.places;
         let number = |place: usize| u32_at(values, place);
         Some(Event::new(
-            filetime(u64_at(values, places.time)?)?,
+            Filetime::from_ticks(u64_at(values, places.time)?)?,
             u64_at(values, places.record_id)?,
             (
                 places.process.and_then(number),
@@ -164,7 +163,7 @@ impl<'a, 'n> Reader<'a, 'n> {
                 None => None,
             },
             Arc::clone(header),
-            first,
+            of,
         ))
     }
 
@@ -220,7 +219,7 @@ impl<'a, 'n> Reader<'a, 'n> {
             headers: &mut self.names.headers,
         };
         let names = fields.map(|(fields, _)| Arc::clone(&fields.names));
-        let event = record.system(plan, names, values.next())?;
+        let event = record.system(plan, names, values)?;
         if let Some((fields, of)) = fields {
             push_fields(chunk, fields, of, &event.header, &mut self.texts, values)?;
         }
@@ -393,12 +392,12 @@ impl Record<'_> {
         }
     }
 
-    /// The event whose fields have these names, and values from this one on.
+    /// The event whose fields have these names, and the next of these values.
     fn system(
         &mut self,
         plan: &EventPlan,
         names: Option<Arc<FieldNames>>,
-        first: u32,
+        values: &mut Collector,
     ) -> Option<Event> {
         if plan.dependency != NO_DEPENDENCY && self.value(plan.dependency)?.kind == kind::NULL {
             return None;
@@ -442,7 +441,7 @@ impl Record<'_> {
                 Part::RecordId(place) => record_id = Some(self.number(*place)?),
                 Part::Time(place) => {
                     let ticks = u64_at(self.bytes(*place, kind::FILETIME)??, 0)?;
-                    time = Some(filetime(ticks)?);
+                    time = Some(Filetime::from_ticks(ticks)?);
                 }
                 Part::Activity(place) => {
                     let bytes = self.bytes(*place, kind::GUID)?;
@@ -487,7 +486,7 @@ impl Record<'_> {
             thread,
             activity_id,
             header,
-            first,
+            values,
         ))
     }
 }

@@ -139,7 +139,7 @@ pub struct Window<'e> {
     /// Whether that is the stop boundary.
     pub only_stop_failed: bool,
     /// The sub-codes.
-    pub evidence: Box<Evidence<'e>>,
+    pub evidence: Evidence<'e>,
     /// The code that decides; none if the window succeeded.
     pub decisive: Option<Decisive>,
 }
@@ -215,7 +215,7 @@ impl Via {
 pub(crate) fn time(events: &[Event], index: usize) -> DateTime<Utc> {
     events
         .get(index)
-        .map_or(DateTime::<Utc>::MIN_UTC, |event| event.time)
+        .map_or(DateTime::<Utc>::MIN_UTC, |event| event.time())
 }
 
 /// The windows that have at least one boundary.
@@ -275,7 +275,7 @@ fn pair_boundaries(events: &[Event], survey: &Survey, number: usize, drafts: &mu
                 let previous = at.checked_sub(1).and_then(|at| edges.get(at));
                 let after_previous = previous.map_or(0, |edge| edge.place + 1);
                 let after_break = survey.break_before(key, place).map_or(0, |at| at + 1);
-                let in_reach = until(&|event| event.time < time - LONGEST);
+                let in_reach = until(&|event| event.time() < time - LONGEST);
                 let from = after_previous.max(after_break).max(in_reach);
                 draft(refresh, None, Some(*edge), from, place);
             }
@@ -290,7 +290,7 @@ fn pair_boundaries(events: &[Event], survey: &Survey, number: usize, drafts: &mu
             let before_next = next.map_or(Place::MAX, |next| next.place - 1);
             let cut = survey.break_after(key, place);
             let before_break = cut.map_or(Place::MAX, |at| at - 1);
-            let in_reach = until(&|event| event.time <= start.time + LONGEST) - 1;
+            let in_reach = until(&|event| event.time() <= start.time + LONGEST) - 1;
             let reach = before_next.min(before_break).min(in_reach);
             // What runs after a token operation shows that it is over.
             let over = thread.afterwards.partition_point(|over| *over <= place);
@@ -544,7 +544,7 @@ fn infer_windows(events: &[Event], survey: &Survey, drafts: &mut Vec<Draft>, cla
         let within = |number: Option<&usize>, groups: &[Loose], gap: TimeDelta| {
             let number = resolve(groups, *number?);
             let group = groups.get(number)?;
-            (event.time - group.last < gap).then_some(number)
+            (event.time() - group.last < gap).then_some(number)
         };
         let of_id = id.and_then(|id| within(by_id.get(&id), &groups, LONGEST));
         let of_activity = event
@@ -598,7 +598,7 @@ fn infer_windows(events: &[Event], survey: &Survey, drafts: &mut Vec<Draft>, cla
         if let Some(group) = groups.get_mut(number) {
             group.members.push(place);
             group.correlation_id = group.correlation_id.or(id);
-            group.last = event.time;
+            group.last = event.time();
             group.tells |= tells_of_operation(event) && !repeated;
             if let Some(activity) = event.activity_id() {
                 *group.activities.entry(activity).or_default() += 1;
@@ -845,7 +845,7 @@ fn window<'e>(
         enterprise: prt == Prt::Enterprise,
         survey,
     };
-    let evidence = Box::new(group.evidence());
+    let evidence = group.evidence();
     let first_failure = group.first_failure();
     let outcome = outcome(&group, &evidence);
     Window {
@@ -902,7 +902,7 @@ fn outcome(group: &Group<'_, '_>, evidence: &Evidence<'_>) -> Outcome {
     if let Some(status) = evidence
         .status
         .as_ref()
-        .filter(|status| decides(status.event))
+        .filter(|status| decides(status.event()))
     {
         return match status.value.0 {
             0 => Outcome::Succeeded,

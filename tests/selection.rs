@@ -115,8 +115,8 @@ fn level(event: &Event) -> u8 {
 }
 
 fn actual(event: &Event) -> Expected {
-    let time = event.time.format("%Y-%m-%dT%H:%M:%S");
-    let ticks = event.time.timestamp_subsec_nanos() / 100;
+    let time = event.time().format("%Y-%m-%dT%H:%M:%S");
+    let ticks = event.time().timestamp_subsec_nanos() / 100;
     Expected {
         system: vec![
             ("provider", event.provider.name().to_owned()),

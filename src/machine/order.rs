@@ -1,7 +1,7 @@
 //! The total order of a machine's events, and the events that several logs hold.
 
 use crate::event::{Event, id};
-use chrono::{DateTime, Utc};
+use crate::filetime::Filetime;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) struct Order {
 impl Order {
     /// Looks at two events that follow one another.
     pub(super) fn see(&mut self, a: &Event, b: &Event) {
-        self.instants |= a.time == b.time;
+        self.instants |= a.written() == b.written();
         self.disturbed |= by_time_channel_and_record(a, b).is_ge();
     }
 
@@ -48,13 +48,13 @@ impl Order {
             self.instants = true;
         }
         if self.instants {
-            for_each_run(events, |a, b| a.time == b.time, order_instant);
+            for_each_run(events, |a, b| a.written() == b.written(), order_instant);
         }
     }
 }
 
 fn by_time_channel_and_record(a: &Event, b: &Event) -> Ordering {
-    (a.time, &a.channel, a.record_id).cmp(&(b.time, &b.channel, b.record_id))
+    (a.written(), &a.channel, a.record_id).cmp(&(b.written(), &b.channel, b.record_id))
 }
 
 fn leave_out_duplicates(events: &mut Vec<Event>) {
@@ -66,15 +66,15 @@ fn leave_out_duplicates(events: &mut Vec<Event>) {
         return;
     }
     let mut computers: HashSet<String> = HashSet::new();
-    let mut before: Option<(DateTime<Utc>, Arc<str>, u64)> = None;
+    let mut before: Option<(Filetime, Arc<str>, u64)> = None;
     events.retain(|event| {
-        let place = (event.time, &event.channel, event.record_id);
+        let place = (event.written(), &event.channel, event.record_id);
         let again = before
             .as_ref()
             .is_some_and(|(time, channel, record)| (*time, channel, *record) == place);
         if !again {
             computers.clear();
-            before = Some((event.time, Arc::clone(&event.channel), event.record_id));
+            before = Some((event.written(), Arc::clone(&event.channel), event.record_id));
         }
         computers.insert(event.computer.to_lowercase())
     });

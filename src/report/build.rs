@@ -118,8 +118,8 @@ pub(super) fn machine_report<'a>(
         shares_name: machine.shares_name,
         also_known_as: machine.also_known_as.iter().map(|name| &**name).collect(),
         sources: machine.sources.iter().map(|source| &**source).collect(),
-        first_event: machine.events.first().map(|event| Time(event.time)),
-        last_event: machine.events.last().map(|event| Time(event.time)),
+        first_event: machine.events.first().map(|event| Time(event.time())),
+        last_event: machine.events.last().map(|event| Time(event.time())),
         logs: machine
             .logs
             .iter()
@@ -250,21 +250,21 @@ pub(super) fn window_report<'a>(windows: &Windows<'a>, number: usize) -> Option<
             also: found.value.also.iter().map(|code| &**code).collect(),
             oauth_error: found.value.oauth_error,
             description: found.value.description,
-            event_id: id(found.event),
+            event_id: id(found.event()),
         }),
         fault: evidence.fault.as_ref().map(|found| FaultReport {
             code: &found.value.code,
             detail: found.value.detail.as_deref(),
             description: found.value.description.as_deref(),
-            event_id: id(found.event),
+            event_id: id(found.event()),
         }),
         network: evidence
             .network
             .as_ref()
             .map(|found| network_report(machine, found)),
         http: evidence.http.as_ref().map(|http| {
-            let status = http.status.as_ref().map(|found| id(found.event));
-            let url = http.url.as_ref().map(|found| id(found.event));
+            let status = http.status.as_ref().map(|found| id(found.event()));
+            let url = http.url.as_ref().map(|found| id(found.event()));
             HttpReport {
                 status: http.status.as_ref().map(|found| found.value),
                 method: http.method,
@@ -352,7 +352,7 @@ pub(super) fn event_and_mark(
 ) -> EventReport<'_> {
     EventReport {
         event_id: event.event_id,
-        time: Time(event.time),
+        time: Time(event.time()),
         record_id: event.record_id,
         channel: &event.channel,
         level: event.level.into(),
@@ -373,7 +373,7 @@ fn failure(event: &Event, is_stop: bool) -> FailureReport<'_> {
         provider: event.provider.name(),
         channel: &event.channel,
         record_id: event.record_id,
-        time: Time(event.time),
+        time: Time(event.time()),
         code: evidence::telling_code(event).map(Cow::into_owned),
         is_stop,
         event,
@@ -448,8 +448,8 @@ fn run_report<'a>(
     Some(RunReport {
         id: Id::Run(number),
         kind: run.kind.into(),
-        start: Time(event(run.members.first()?.event())?.time),
-        end: Time(event(end_event)?.time),
+        start: Time(event(run.members.first()?.event())?.time()),
+        end: Time(event(end_event)?.time()),
         process_id: run.process_id,
         outcome: run.outcome.into(),
         phase: run.phase.map(PhaseName::from),
@@ -467,7 +467,7 @@ fn run_report<'a>(
         win32: run.win32.as_ref().map(|found| Win32Report {
             number: found.value,
             symbol: crate::knowledge::symbol("win32", &found.value.to_string()),
-            event_id: event_id(machine, found.event),
+            event_id: event_id(machine, found.event()),
         }),
         proxy_page: run.proxy_page.is_some(),
         decisive: run.decisive.as_ref().map(decisive_report),
@@ -528,7 +528,7 @@ fn status_report(machine: &Machine, found: &Found<Code>) -> StatusReport {
     StatusReport {
         code: Hex(found.value),
         symbol: found.value.symbol(),
-        event_id: event_id(machine, found.event),
+        event_id: event_id(machine, found.event()),
     }
 }
 
@@ -537,7 +537,7 @@ fn network_report(machine: &Machine, found: &Found<Code>) -> NetworkReport {
         code: Hex(found.value),
         number: found.value.network_number(),
         symbol: found.value.symbol(),
-        event_id: event_id(machine, found.event),
+        event_id: event_id(machine, found.event()),
     }
 }
 
@@ -549,7 +549,7 @@ fn drs_report<'a>(machine: &Machine, found: &'a Found<ServerAnswer>) -> DrsRepor
         description: answer.description.as_deref(),
         http_status: found.value.http_status,
         request_id: answer.request_id.as_deref(),
-        event_id: event_id(machine, found.event),
+        event_id: event_id(machine, found.event()),
     }
 }
 
@@ -562,7 +562,7 @@ fn adal_report<'a>(machine: &Machine, found: &'a Found<Adal>) -> AdalReport<'a> 
         message: adal.message.as_deref(),
         correlation_id: adal.correlation_id.map(Guid),
         log: adal.log.iter().map(String::as_str).collect(),
-        event_id: event_id(machine, found.event),
+        event_id: event_id(machine, found.event()),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The report as JSON, safe to look at in a terminal.
 
 use super::build::event_and_mark;
-use super::{DiagnosisReport, MachineReport, Members, Report, Time, Windows};
+use super::{DiagnosisReport, MachineReport, Members, Report, Time, Windows, fraction};
 use crate::event::{Event, Header};
+use crate::filetime::Filetime;
 use crate::terminal::is_unsafe;
 use crate::window::{Mark, Member, Via};
 use rayon::prelude::*;
@@ -268,7 +269,7 @@ impl<'a> Json<'a> {
             Some(shape) => {
                 let mut pieces = shape.pieces.iter();
                 self.piece(pieces.next());
-                self.time(Time(event.time))?;
+                self.time(event.written())?;
                 self.piece(pieces.next());
                 self.number(event.record_id);
                 for (_, value) in event.data().iter() {
@@ -425,16 +426,17 @@ impl<'a> Json<'a> {
         self.text.extend_from_slice(&[b'\\', short]);
     }
 
-    fn time(&mut self, time: Time) -> fmt::Result {
-        let second = time.0.timestamp();
+    fn time(&mut self, written: Filetime) -> fmt::Result {
+        let (second, ticks) = written.seconds();
         let known = self.second.filter(|(known, _)| *known == second);
-        self.second = known.or_else(|| Some((second, time.second()?)));
+        let time = || Time(written.time());
+        self.second = known.or_else(|| Some((second, time().second()?)));
         let Some((_, digits)) = &self.second else {
-            return time.serialize(self);
+            return time().serialize(self);
         };
         self.text.push(b'"');
         self.text.extend_from_slice(digits);
-        self.text.extend_from_slice(&time.fraction());
+        self.text.extend_from_slice(&fraction(ticks));
         self.text.push(b'"');
         Ok(())
     }

@@ -2,16 +2,9 @@
 
 use crate::binxml::{FIXED_SIZE, FREE, ODD, value};
 use crate::chunk::{u16_at, u32_at, u64_at};
-use chrono::{DateTime, Utc};
+use crate::filetime::Filetime;
 use std::io::Write;
 use uuid::Uuid;
-
-/// 1601-01-01 to 1970-01-01 in seconds.
-const UNIX_EPOCH: i64 = 11_644_473_600;
-/// What a FILETIME counts in a second.
-const TICKS: u64 = 10_000_000;
-/// 9999-12-30T00:00:00Z as a FILETIME: the evtx crate takes no record from the two days after it.
-pub(super) const LATEST: u64 = 2_650_465_728_000_000_000;
 
 /// A value of a record and where it stands.
 #[derive(Clone, Copy, Debug)]
@@ -63,15 +56,6 @@ impl Value {
     }
 }
 
-pub(super) fn filetime(ticks: u64) -> Option<DateTime<Utc>> {
-    if ticks > LATEST {
-        return None;
-    }
-    let seconds = i64::try_from(ticks / TICKS).ok()? - UNIX_EPOCH;
-    let nanoseconds = u32::try_from(ticks % TICKS * 100).ok()?;
-    DateTime::from_timestamp(seconds, nanoseconds)
-}
-
 /// Appends a value as the evtx crate writes it; nothing if it is of a rarer type.
 pub(super) fn push_value(chunk: &[u8], value: Value, text: &mut Vec<u8>) -> Option<()> {
     let bytes = value.bytes(chunk)?;
@@ -101,7 +85,7 @@ pub(super) fn push_value(chunk: &[u8], value: Value, text: &mut Vec<u8>) -> Opti
         value::POINTER if bytes.len() == 4 => push_number(u64::from(u32_at(bytes, 0)?), text),
         value::POINTER => push_number(u64_at(bytes, 0)?, text),
         value::FILETIME => {
-            let time = filetime(u64_at(bytes, 0)?)?;
+            let time = Filetime::from_ticks(u64_at(bytes, 0)?)?.time();
             // Writing to memory does not fail.
             let _ = write!(text, "{}", crate::report::Time(time));
         }
