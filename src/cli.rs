@@ -1,7 +1,7 @@
 //! The command line.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use prtrace::archive::Limits;
 use std::path::PathBuf;
 
@@ -21,6 +21,24 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
     #[command(flatten)]
     pub(crate) analyze: Analyze,
+}
+
+/// How many letters of a command may be wrong.
+const MISSPELLED: usize = 2;
+
+impl Cli {
+    /// A word in the place of the command that names no file, and the command it is nearly.
+    pub(crate) fn misspelled(&self) -> Option<(&str, String)> {
+        let path = self.analyze.logs.paths.first()?;
+        let word = path.to_str()?;
+        let is_near = |command: &&clap::Command| {
+            strsim::damerau_levenshtein(command.get_name(), word) <= MISSPELLED
+        };
+        let all = Cli::command();
+        let command = all.get_subcommands().find(is_near)?;
+        let absent = std::fs::symlink_metadata(path).is_err();
+        absent.then(|| (word, command.get_name().to_owned()))
+    }
 }
 
 #[derive(Debug, Subcommand)]

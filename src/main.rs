@@ -32,7 +32,12 @@ fn main() -> ExitCode {
         Some(Command::Explain(arguments)) => explain_codes(&arguments),
         Some(Command::Analyze(arguments)) => in_threads(&arguments.logs, || analyze(&arguments)),
         Some(Command::Timeline(arguments)) => in_threads(&arguments.logs, || timeline(&arguments)),
-        None => in_threads(&cli.analyze.logs, || analyze(&cli.analyze)),
+        None => match cli.misspelled() {
+            Some((word, command)) => Err(format!(
+                "{word}: no such file or directory; the command is spelled {command}"
+            )),
+            None => in_threads(&cli.analyze.logs, || analyze(&cli.analyze)),
+        },
     });
     match done {
         Ok(Ok(status)) => status,

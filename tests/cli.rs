@@ -255,6 +255,31 @@ fn wrong_arguments_are_refused_and_named() {
 }
 
 #[test]
+fn a_misspelled_command_is_not_taken_for_a_path() {
+    for (word, command) in [
+        ("timelin", "timeline"),
+        ("explian", "explain"),
+        ("shcema", "schema"),
+        ("analyse", "analyze"),
+    ] {
+        refused(
+            &run(&[word, "samples/wrong-password"]),
+            &format!("{word}: no such file or directory; the command is spelled {command}"),
+        );
+    }
+    // What is there is a path, and so is what no command is like.
+    let folder = folder();
+    fs::create_dir(folder.path().join("timelin")).unwrap();
+    for (path, message) in [
+        ("timelin", "there is no event log (.evtx) in it"),
+        ("times", "no such file or directory: check the path"),
+    ] {
+        let output = run_in(folder.path(), &[path]);
+        refused(&output, &format!("{path}: {message}"));
+    }
+}
+
+#[test]
 fn analyze_is_the_command_that_need_not_be_named() {
     for options in [&[][..], &["--all"], &["--format", "json", "--threads", "1"]] {
         let short = [options, &["samples/wrong-password"]].concat();
