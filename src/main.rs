@@ -299,18 +299,26 @@ fn to_file<T>(path: &Path, render: impl FnOnce(&mut dyn Write) -> io::Result<T>)
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // As any new file: the umask takes away from it.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder)?;
+    let mut file = new_file(folder)?;
     let mut out = BufWriter::new(file.as_file_mut());
     let done = render(&mut out)?;
     out.flush()?;
     drop(out);
     file.persist(path)?;
     Ok(done)
+}
+
+/// A file that has no name yet of its own, and is as any new file: the umask takes away from it.
+#[cfg(unix)]
+fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    let permissions = std::fs::Permissions::from_mode(0o666);
+    tempfile::Builder::new()
+        .permissions(permissions)
+        .tempfile_in(folder)
+}
+
+#[cfg(not(unix))]
+fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    tempfile::NamedTempFile::new_in(folder)
 }
