@@ -308,7 +308,7 @@ fn to_file<T>(path: &Path, render: impl FnOnce(&mut dyn Write) -> io::Result<T>)
     Ok(done)
 }
 
-/// A file that has no name yet of its own, and is as any new file: the umask takes away from it.
+/// A file that is not in its place yet, and otherwise as any new file: the umask takes away from it.
 #[cfg(unix)]
 fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
