@@ -550,3 +550,13 @@ pub(crate) fn guid(text: &str) -> Option<Uuid> {
 pub(crate) fn is_user(sid: &str) -> bool {
     sid.starts_with("S-1-5-21-") || sid.starts_with("S-1-12-1-")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn millions_of_events_fit_into_memory() {
+        assert!(size_of::<Event>() <= 48);
+    }
+}
