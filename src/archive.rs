@@ -18,6 +18,7 @@ pub mod gzip;
 mod held;
 mod inflate;
 mod limits;
+pub(crate) mod program;
 mod refusal;
 pub mod tar;
 pub mod zip;

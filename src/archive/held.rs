@@ -91,7 +91,8 @@ pub enum Hold {
     /// It is in memory.
     Held(Bytes),
     /// There is no memory for it now, other nested archives hold it: read the whole input again
-    /// when they are done, with a new [`Budget`](super::Budget), for what was read of it so far is counted.
+    /// when they are done, with a new [`Budget`](super::Budget), for what was read of it so far is
+    /// counted.
     Later,
     /// It is too large, or could not be read.
     Refused(Refusal),
