@@ -35,8 +35,9 @@ const PARTS_MOST: usize = 4096;
 const RUN_TOLD_MOST: u64 = 3;
 
 /// What is said of a volume. All of them in one file, one after the other, are still no archive.
-pub(crate) const SPLIT: &str = "a volume of a split zip archive, or several: put all of them together first (zip -s 0 \
-     NAME.zip --out whole.zip), or unpack them and name the folder";
+pub(crate) const SPLIT: &str = "\
+     a volume of a split zip archive, or several: put all of them together first (zip -s 0 NAME.zip \
+     --out whole.zip), or unpack them and name the folder";
 
 /// An open zip archive. Its [parts](Zip::parts) can be read by several threads.
 #[derive(Debug)]
