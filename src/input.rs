@@ -1,9 +1,10 @@
 //! What the user names → files to look at, and what kind each one is.
 //!
-//! The kind is told by the first bytes, never by the name. Nothing here follows a link out of a
-//! folder or opens a device: the folders come from machines that are not trusted.
+//! The kind is told by the bytes, mostly the first ones: a name only says whether the others are
+//! worth a look, and never hides a log. Nothing here follows a link out of a folder or opens a
+//! device: the folders come from machines that are not trusted.
 
-use crate::archive::{self, Bytes};
+use crate::archive::{self, Bytes, RefusalKind, program, zip};
 use crate::chunk::{CHUNK_MAGIC, CHUNK_SIZE, FILE_HEADER_SIZE, FILE_MAGIC, u16_at, u32_at};
 use crate::problem::{Problem, ProblemKind};
 use std::collections::HashSet;
@@ -194,6 +195,65 @@ pub(crate) fn kind(start: &[u8]) -> Kind {
         (None, Some(name)) => Kind::Unsupported(name),
         (None, None) => Kind::Other,
     }
+}
+
+/// The kind of a file that starts like none, from its end: a zip archive behind the program that
+/// unpacks it, or whose start is damaged; the last volume of a split one; another archive behind a
+/// program.
+///
+/// Only a file named `.zip` and a program named `.exe` are looked at: there may be thousands of
+/// others.
+pub(crate) fn kind_by_end(name: &str, start: &[u8], bytes: &Bytes) -> io::Result<Kind> {
+    let is_program = match &*extension(name) {
+        "exe" if start.starts_with(b"MZ") => true,
+        "zip" => false,
+        _ => return Ok(Kind::Other),
+    };
+    let is_zip = match zip::ends(bytes) {
+        Ok(is_zip) => is_zip,
+        // Opening it will say why not. In a program any bytes may look like those of a volume.
+        Err(refusal) => !is_program || refusal.kind != RefusalKind::Unsupported,
+    };
+    if is_zip {
+        return Ok(Kind::Archive(archive::Kind::Zip));
+    }
+    let mut behind = [0; 16];
+    if let Some(end) = program::end(start).filter(|_| is_program) {
+        bytes.read_at(&mut behind, end)?;
+    }
+    Ok(match kind(&behind) {
+        // Its end is missing.
+        zip @ Kind::Archive(archive::Kind::Zip) => zip,
+        Kind::Archive(_) | Kind::Unsupported(_) => Kind::Unsupported("self-extracting archive"),
+        _ => Kind::Other,
+    })
+}
+
+/// Why a file that was named is not read, which is neither log nor archive. The name tells what it
+/// was meant to be.
+pub(crate) fn not_a_log(name: &str) -> String {
+    let extension = extension(name);
+    let volume = extension.strip_prefix('z').unwrap_or_default();
+    if !volume.is_empty() && volume.bytes().all(|byte| byte.is_ascii_digit()) {
+        return format!("not an event log, and by its name {}", zip::SPLIT);
+    }
+    let detail = match &*extension {
+        "exe" => {
+            "not an event log: if it is a program that unpacks itself, unpack it elsewhere and name \
+             the folder"
+        }
+        _ => {
+            "not an event log: it starts with neither ElfFile nor a chunk; name logs (.evtx), \
+             archives or folders"
+        }
+    };
+    detail.to_owned()
+}
+
+/// What stands behind the last dot of a name, in lower case.
+fn extension(name: &str) -> String {
+    let extension = Path::new(name).extension().unwrap_or_default();
+    extension.to_string_lossy().to_ascii_lowercase()
 }
 
 /// The header of a log whose header is gone.

@@ -457,6 +457,7 @@ impl Job<'_> {
             Kind::Other if input::has_size_of_log(size) && input::has_chunks(&bytes)? => {
                 Kind::Log(input::NO_HEADER)
             }
+            Kind::Other => input::kind_by_end(&place.name, head, &bytes)?,
             kind => kind,
         };
         match kind {
@@ -602,9 +603,7 @@ impl Job<'_> {
             }
             _ if gathered.hints.learn(name, &place.source, text) => gathered.other(place),
             _ if place.named => {
-                let detail = "not an event log: it starts with neither ElfFile nor a chunk; name \
-                              logs (.evtx), archives or folders";
-                gathered.problem(name, ProblemKind::NotALog, detail.to_owned(), 0);
+                gathered.problem(name, ProblemKind::NotALog, input::not_a_log(name), 0);
             }
             _ => gathered.other(place),
         }

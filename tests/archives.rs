@@ -1,6 +1,7 @@
 //! Containers that logs arrive in: every member of a sound one is read, and nothing that a hostile
 //! one claims is believed.
 
+mod support;
 #[path = "support/archive.rs"]
 mod write;
 
@@ -11,6 +12,8 @@ use prtrace::archive::{
     Budget, Bytes, Hold, Kind, Limits, Member, Memory, Refusal, cab::Cab, gzip, hold, is_secret,
     kind, tar, unsupported, zip::Zip,
 };
+use prtrace::problem::ProblemKind;
+use prtrace::scan::{self, Scan};
 use std::fs::File;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -1067,6 +1070,183 @@ fn a_file_and_the_same_bytes_in_memory_are_read_alike() {
     let in_memory = read_as(Kind::Zip, bytes.into(), &budget);
     assert!(on_disk.members == in_memory.members && on_disk.members.len() == 50);
     assert_eq!(on_disk.refusals, []);
+}
+
+const LOGS: &str = "computer PC-1.contoso.com\n08:00:00 1006\n08:00:01 1007 Status=0\n";
+
+/// The only log of a scenario.
+fn a_log() -> Vec<u8> {
+    support::scenario::logs(LOGS)
+        .unwrap()
+        .pop_first()
+        .unwrap()
+        .1
+}
+
+/// What a scan of a folder with a log and these files says: how many logs, how many other files, and
+/// the problems by file name and kind.
+fn beside_a_log(files: &[(&str, &[u8])]) -> (u64, u64, Vec<(String, ProblemKind)>) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("beside.evtx"), a_log()).unwrap();
+    for (name, bytes) in files {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    let scan = scan::scan(&[folder.path().to_owned()], scan::Options::default()).unwrap();
+    let name = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+    let problems = scan.problems.iter();
+    let problems = problems.map(|problem| (name(&problem.path), problem.kind));
+    (scan.logs, scan.other_files, problems.collect())
+}
+
+/// What a scan says of one file that is named.
+fn named(name: &str, bytes: &[u8]) -> Result<Scan, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(name);
+    std::fs::write(&file, bytes).unwrap();
+    scan::scan(&[file], scan::Options::default()).map_err(|error| error.to_string())
+}
+
+/// A zip archive without its first bytes: what the directory says is all that is told.
+fn without_its_start(mut parts: write::Zip) -> Vec<u8> {
+    parts.bytes.drain(..100);
+    parts.bytes
+}
+
+#[test]
+fn every_volume_of_a_split_zip_says_what_to_do() {
+    let log = noise(1000, 18);
+    let [first, middle, last] = [0, 1, 2].map(|volume| {
+        let mut parts = write::zip_parts(&[stored("a.evtx", &log)]);
+        match volume {
+            0 => [b"PK\x07\x08", &parts.bytes[..500]].concat(),
+            1 => parts.bytes[500..900].to_vec(),
+            _ => {
+                // The number of this volume, and of the one where the directory starts.
+                parts.bytes[parts.end + 4] = 2;
+                parts.bytes[parts.end + 6] = 2;
+                without_its_start(parts)
+            }
+        }
+    });
+    let split = ProblemKind::Unsupported;
+    let files: [(&str, &[u8]); 4] = [
+        ("logs.z01", &first),
+        ("logs.z02", &middle),
+        ("LOGS.ZIP", &last),
+        // Its end is not looked at.
+        ("logs.bin", &last),
+    ];
+    assert_eq!(
+        beside_a_log(&files),
+        (
+            1,
+            2,
+            vec![("LOGS.ZIP".into(), split), ("logs.z01".into(), split)]
+        )
+    );
+    for (name, bytes) in &files[..3] {
+        let error = named(name, bytes).unwrap_err();
+        assert!(error.contains("a volume of a split zip archive"), "{error}");
+        assert!(
+            error.contains("zip -s 0 NAME.zip --out whole.zip"),
+            "{error}"
+        );
+    }
+    for (name, bytes) in [
+        ("logs.bin", &last),
+        ("logs.zip", &middle),
+        ("a.zeit", &middle),
+    ] {
+        let error = named(name, bytes).unwrap_err();
+        assert!(error.contains("neither ElfFile nor a chunk"), "{error}");
+    }
+}
+
+#[test]
+fn a_zip_whose_start_is_damaged_is_read_by_its_directory() {
+    let zip = write::zip_parts(&[stored("a", &noise(1000, 19)), member("b.evtx", &a_log())]);
+    let mut damaged = zip.bytes;
+    damaged[..4].copy_from_slice(b"????");
+    let of_a = ("a.zip!a".into(), ProblemKind::DamagedArchive);
+    assert_eq!(beside_a_log(&[("a.zip", &damaged)]), (2, 0, vec![of_a]));
+}
+
+/// A program of two sections, the last of which ends here, and what follows it.
+fn program(behind: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; 1024];
+    bytes[..2].copy_from_slice(b"MZ");
+    bytes[60] = 128;
+    bytes[128..132].copy_from_slice(b"PE\0\0");
+    // Two sections, behind 16 bytes of optional header: they start at 168.
+    bytes[134] = 2;
+    bytes[148] = 16;
+    for (at, [size, start]) in [(168, [256_u32, 768]), (208, [256, 512])] {
+        bytes[at + 16..at + 20].copy_from_slice(&size.to_le_bytes());
+        bytes[at + 20..at + 24].copy_from_slice(&start.to_le_bytes());
+    }
+    bytes.extend(behind);
+    bytes
+}
+
+#[test]
+fn a_zip_behind_the_program_that_unpacks_it_is_read() {
+    let zip = write::zip(&[member("a.evtx", &a_log()), member("readme.txt", b"")]);
+    // What starts like a program need not be one whose headers are known.
+    let unknown = [b"MZ", &noise(5000, 20)[..], &zip].concat();
+    for setup in [program(&zip), unknown] {
+        assert_eq!(beside_a_log(&[("Setup.EXE", &setup)]), (2, 1, vec![]));
+        assert_eq!(named("setup.exe", &setup).unwrap().logs, 1);
+        // Of files of other kinds the end is not looked at.
+        assert_eq!(beside_a_log(&[("setup.dll", &setup)]), (1, 1, vec![]));
+        let other = [b"MY", &setup[2..]].concat();
+        assert_eq!(beside_a_log(&[("setup.exe", &other)]), (1, 1, vec![]));
+    }
+    // Without its end what is there of it is read.
+    let cut = program(&zip[..zip.len() - 30]);
+    let truncated = vec![("setup.exe".into(), ProblemKind::Truncated)];
+    assert_eq!(beside_a_log(&[("setup.exe", &cut)]), (2, 1, truncated));
+}
+
+#[test]
+fn another_archive_behind_a_program_is_told() {
+    let unsupported = vec![("a.exe".into(), ProblemKind::Unsupported)];
+    let cab = write::mszip(&[("a.evtx", &a_log())]);
+    for archive in [&cab[..], b"7z\xbc\xaf\x27\x1c\0\x04", b"Rar!\x1a\x07\x01\0"] {
+        let setup = program(archive);
+        assert_eq!(
+            beside_a_log(&[("a.exe", &setup)]),
+            (1, 0, unsupported.clone())
+        );
+        let error = named("a.exe", &setup).unwrap_err();
+        assert!(error.contains("a self-extracting archive, which is not read: unpack it"));
+    }
+}
+
+#[test]
+fn a_program_without_an_archive_is_another_file() {
+    // A program that knows of zip archives holds their magic numbers: one that looks like the end
+    // of a volume, and one that looks like an empty archive's.
+    let volume = [b"text PK\x05\x06\x02\0\x02\0".as_slice(), &[1; 100]].concat();
+    let empty = [b"text PK\x05\x06".as_slice(), &[0; 100]].concat();
+    let mut beyond = program(b"MSCF");
+    // Its headers stand outside of it.
+    beyond[60..64].copy_from_slice(&[0xff; 4]);
+    let mut endless = program(b"MSCF");
+    // More sections than there are bytes.
+    endless[134..136].copy_from_slice(&[0xff; 2]);
+    for program in [
+        program(b""),
+        program(&noise(100, 21)),
+        program(&volume),
+        program(&empty),
+        beyond,
+        endless,
+        b"MZ".to_vec(),
+    ] {
+        assert_eq!(beside_a_log(&[("a.exe", &program)]), (1, 1, vec![]));
+        let error = named("a.exe", &program).unwrap_err();
+        assert!(error.contains("unpack it elsewhere"), "{error}");
+    }
 }
 
 #[test]

@@ -5,8 +5,10 @@
 //! gives up a cabinet for one file of another volume, and panics where a file lies outside of its
 //! folder. The decompressors are other people's: flate2 (MSZIP) and lzxd (LZX).
 
+use super::bytes::copy;
 use super::{
-    Budget, Bytes, Cursor, Guard, Member, Refusal, RefusalKind, Refusals, display, fill, over_ratio,
+    Budget, Bytes, CUT, Cursor, Guard, Member, Refusal, RefusalKind, Refusals, display, fill,
+    over_ratio,
 };
 use crate::buffer::Buffer;
 use crate::chunk::{u16_at, u32_at};
@@ -325,7 +327,7 @@ impl<'a> Stream<'a> {
         }
         self.blocks_left -= 1;
         let io = |error: io::Error| Refusal::from_error(&error);
-        let cut = || Refusal::new(RefusalKind::Truncated, super::CUT);
+        let cut = || Refusal::new(RefusalKind::Truncated, CUT);
         let header: [u8; 8] = take(&mut self.cursor).map_err(io)?.ok_or_else(cut)?;
         let checksum = u32_at(&header, 0).unwrap_or(0);
         let packed = u16_at(&header, 4).unwrap_or(0);
@@ -432,7 +434,7 @@ impl Read for Stream<'_> {
         }
         let there = self.block.get(self.read..).unwrap_or_default();
         let count = there.len().min(buffer.len());
-        super::copy(buffer, there);
+        copy(buffer, there);
         self.read += count;
         self.position += count as u64;
         Ok(count)

@@ -34,6 +34,11 @@ const PARTS_MOST: usize = 4096;
 /// How many refusals of a kind a run tells one by one.
 const RUN_TOLD_MOST: u64 = 3;
 
+/// What is said of a volume. All of them in one file, one after the other, are still no archive.
+pub(crate) const SPLIT: &str = "\
+     a volume of a split zip archive, or several: put all of them together first (zip -s 0 NAME.zip \
+     --out whole.zip), or unpack them and name the folder";
+
 /// An open zip archive. Its [parts](Zip::parts) can be read by several threads.
 #[derive(Debug)]
 pub struct Zip {
@@ -391,6 +396,16 @@ impl Entry {
     }
 }
 
+/// Whether a file ends with a directory of members, however it starts.
+///
+/// # Errors
+///
+/// As [`Zip::open`]: the last volume of a split archive has a directory too, but not the members.
+pub(crate) fn ends(bytes: &Bytes) -> Result<bool, Refusal> {
+    let directory = Directory::find(bytes)?;
+    Ok(directory.is_some_and(|directory| directory.count > 0))
+}
+
 /// The name of a method that is not read.
 fn unsupported(method: u16) -> Option<String> {
     let name = match method {
@@ -441,8 +456,7 @@ impl Directory {
             }
         }
         if split {
-            let detail = "one volume of a split zip archive: join the volumes, or unpack them";
-            return Err(Refusal::new(RefusalKind::Unsupported, detail));
+            return Err(Refusal::new(RefusalKind::Unsupported, SPLIT));
         }
         Ok(None)
     }
