@@ -36,7 +36,9 @@ impl Filetime {
 impl From<DateTime<Utc>> for Filetime {
     fn from(time: DateTime<Utc>) -> Filetime {
         let seconds = time.timestamp().saturating_add(UNIX_EPOCH);
-        let ticks = i64::from(time.timestamp_subsec_nanos() / 100);
+        // No FILETIME counts a leap second, which goes on beyond the second before it: as the end
+        // of that one it still comes before all that followed.
+        let ticks = i64::from(time.timestamp_subsec_nanos() / 100).min(TICKS - 1);
         Filetime(seconds.saturating_mul(TICKS).saturating_add(ticks))
     }
 }
@@ -69,5 +71,20 @@ mod tests {
         let early: DateTime<Utc> = "0001-02-03T04:05:06.7Z".parse().unwrap();
         assert_eq!(Filetime::from(early).time(), early);
         assert!(Filetime::from(early) < Filetime(0));
+    }
+
+    #[test]
+    fn times_that_only_text_has_keep_their_order() {
+        // Finer than a FILETIME, before the first one and within a leap second.
+        for (time, ticks) in [
+            ("1600-12-31T23:59:59.99999995Z", -1),
+            ("1601-01-01T00:00:00.000000099Z", 0),
+            ("2016-12-31T23:59:59.9999999Z", 131_277_023_999_999_999),
+            ("2016-12-31T23:59:60.5Z", 131_277_023_999_999_999),
+            ("2017-01-01T00:00:00.0000001Z", 131_277_024_000_000_001),
+        ] {
+            let time: DateTime<Utc> = time.parse().unwrap();
+            assert_eq!(Filetime::from(time), Filetime(ticks));
+        }
     }
 }

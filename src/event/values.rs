@@ -142,7 +142,7 @@ impl Collector {
         Mark(self.places.len(), self.start)
     }
 
-    /// Takes back all that came after.
+    /// Takes back all values that came after. Activities may stay: no other has their number.
     pub(crate) fn take_back(&mut self, Mark(values, text): Mark) {
         self.places.truncate(values);
         self.text.truncate(text);

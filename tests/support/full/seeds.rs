@@ -32,7 +32,7 @@ fn record(provider: usize, number: u64, shape: Shape) -> Record {
         computer: "PC".to_owned(),
         process_id: Some(4242),
         thread_id: Some(1),
-        activity_id: None,
+        activity_id: [None, Some([0xa1; 16]), Some([0xb2; 16])][number as usize % 3],
         user_sid: Some("S-1-5-18".to_owned()),
         data: vec![
             ("Error".to_owned(), Value::HexInt32(0xcaa2_0003)),
