@@ -1148,7 +1148,7 @@ fn every_volume_of_a_split_zip_says_what_to_do() {
         let error = named(name, bytes).unwrap_err();
         assert!(error.contains("a volume of a split zip archive"), "{error}");
         assert!(
-            error.contains("zip -s 0 NAME.zip --out whole.zip"),
+            error.contains("unpack it with all of its volumes"),
             "{error}"
         );
     }

@@ -34,10 +34,12 @@ const PARTS_MOST: usize = 4096;
 /// How many refusals of a kind a run tells one by one.
 const RUN_TOLD_MOST: u64 = 3;
 
-/// What is said of a volume. All of them in one file, one after the other, are still no archive.
+/// What is said of a volume, and of volumes that were appended to one another, which makes no
+/// archive. To join them by `zip -s 0` is not advised: zip 3.0 loses what lies on a third volume of a
+/// member, without a word.
 pub(crate) const SPLIT: &str = "\
-     a volume of a split zip archive, or several: put all of them together first (zip -s 0 NAME.zip \
-     --out whole.zip), or unpack them and name the folder";
+     a volume of a split zip archive, or several: unpack it with all of its volumes beside it, as \
+     7-Zip does, and name the folder";
 
 /// An open zip archive. Its [parts](Zip::parts) can be read by several threads.
 #[derive(Debug)]
