@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use evtx::{EvtxChunk, EvtxChunkHeader, ParserSettings};
 use quick_xml::events::{BytesStart, Event as Xml};
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -222,10 +223,17 @@ fn parse(
 ) -> Found {
     let mut found = HashMap::new();
     let mut errors: HashMap<u64, String> = HashMap::new();
-    let mut general_error = None;
+    // Errors that do not say whose they are.
+    let mut nameless: Vec<String> = Vec::new();
     let settings = Arc::new(ParserSettings::new().indent(false));
     match EvtxChunk::new(slot, header, settings) {
-        Err(error) => general_error = Some(describe(&error)),
+        Err(error) => {
+            let error = describe(&error);
+            let all = records.iter();
+            return all
+                .map(|record| (record.start, Err(error.clone())))
+                .collect();
+        }
         Ok(mut parsed) => {
             for record in parsed.iter() {
                 let record = match record {
@@ -235,7 +243,7 @@ fn parse(
                         continue;
                     }
                     Err(error) => {
-                        general_error = Some(describe(&error));
+                        nameless.push(describe(&error));
                         continue;
                     }
                 };
@@ -252,13 +260,18 @@ fn parse(
             }
         }
     }
+    let mut lost = Vec::new();
     for record in records {
-        let error = errors.get(&record.number).or(general_error.as_ref());
-        if let Some(error) = error {
-            found
-                .entry(record.start)
-                .or_insert_with(|| Err(error.clone()));
+        if let Entry::Vacant(place) = found.entry(record.start) {
+            match errors.get(&record.number) {
+                Some(error) => _ = place.insert(Err(error.clone())),
+                None => lost.push(record.start),
+            }
         }
+    }
+    // Of one of several it cannot be told which of them it is about.
+    if let ([start], [error]) = (lost.as_slice(), nameless.as_slice()) {
+        found.insert(*start, Err(error.clone()));
     }
     found
 }

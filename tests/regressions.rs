@@ -2,6 +2,7 @@
 
 mod support;
 
+use prtrace::problem::ProblemKind;
 use prtrace::scan;
 use std::fs;
 use std::path::Path;
@@ -175,4 +176,35 @@ fn the_work_after_the_logon_is_in_no_inferred_window() {
         .map(|event| &event["event_id"])
         .collect();
     assert_eq!(ids, [1022, 1081, 1025, 1118]);
+}
+
+/// The parser's word on a record whose header it cannot read says an offset and a time, and not
+/// whose they are.
+#[test]
+fn no_record_is_told_with_the_fault_of_another() {
+    for (lost, own) in [(&[1][..], true), (&[1, 3], false)] {
+        let mut log = log(4);
+        let chunk = chunks(&log).next().unwrap();
+        let spans = spans(&log, chunk);
+        for number in lost {
+            // Later than any time that the parser knows.
+            let time = spans[*number].start + 16;
+            log[time..time + 8].fill(0xff);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("log.evtx"), log).unwrap();
+        let scan = scan::scan(&[folder.path().to_path_buf()], Default::default()).unwrap();
+        let problems = scan.machines.iter().flat_map(|m| &m.problems);
+        let problems = problems.filter(|problem| problem.kind == ProblemKind::UndecodableRecord);
+        let details: Vec<&str> = problems.map(|problem| &*problem.detail).collect();
+        assert_eq!(details.len(), lost.len());
+        for (number, detail) in lost.iter().zip(details) {
+            let (of, fault) = detail.split_once(": ").unwrap();
+            assert_eq!(of, format!("record {}", number + 1));
+            match own {
+                true => assert!(fault.contains("0xffffffffffffffff"), "{detail}"),
+                false => assert_eq!(fault, "not reached by the parser"),
+            }
+        }
+    }
 }
