@@ -12,8 +12,10 @@ largest process. All files are read once before, so that nobody waits for the di
 
 import collections
 import hashlib
+import html
 import json
 import os
+import re
 import shlex
 import shutil
 import statistics
@@ -117,7 +119,16 @@ def main():
         print(f"Without the starts evtx_dump takes {net:.0f} times the CPU of prtrace.")
     figures = [dense(runs, cores, binaries, peers), *more_figures(runs, binaries)]
     print("\n" + "\n".join(figures))
-    sys.exit("evtx_dump" in peers and not compare(corpus, each, cores, binaries))
+    hits = subprocess.run([f"{binaries}/examples/logs", "hits", corpus], check=True,
+                          capture_output=True, text=True).stdout
+    distinct = {tuple(line.split("\t")) for line in hits.splitlines()}
+    same = [True]
+    if "evtx_dump" in peers:
+        same.append(compare(corpus, each, cores, binaries, distinct))
+    if "evtxexport" in peers:
+        same.append(exported(corpus) == distinct)
+        print(f"evtxexport found {'the same' if same[-1] else 'OTHER'} distinct ones in one copy.")
+    sys.exit(not all(same))
 
 
 def dense(runs, cores, binaries, peers):
@@ -182,7 +193,7 @@ def more_figures(runs, binaries):
         yield f"One small log, start to end: {cpu * 1000:.1f} ms of CPU, the shell's included."
 
 
-def compare(corpus, each, cores, binaries):
+def compare(corpus, each, cores, binaries, distinct):
     """What evtx_dump finds of our providers, record for record, against what prtrace finds."""
     # Lines of several processes at once must not mix: each writes a file.
     with tempfile.TemporaryDirectory() as folder:
@@ -207,10 +218,6 @@ def compare(corpus, each, cores, binaries):
     for machine in report["machines"]:
         for log in machine["logs"]:
             ours[log["path"]] += log["events"]
-    hits = subprocess.run([f"{binaries}/examples/logs", "hits", corpus], check=True,
-                          capture_output=True, text=True).stdout
-    distinct = {tuple(line.split("\t")) for line in hits.splitlines()}
-
     their_distinct = {hit for found in theirs.values() for hit in found}
     their_counts = {path: len(found) for path, found in theirs.items()}
     totals = report["totals"]
@@ -226,6 +233,31 @@ def compare(corpus, each, cores, binaries):
     same = same and dict(ours) == their_counts
     print("Both found the same." if same else "They DIFFER.")
     return same
+
+
+def exported(corpus):
+    """The distinct records of our providers that evtxexport finds, in the first copy of the logs."""
+    tags = " ".join(f"-e '<{tag}'" for tag in ("Provider Name=", "Event", "Channel>", "Computer>"))
+    command = (f"find {shlex.quote(corpus)}/1 -name '*.evtx' -exec evtxexport -f xml {{}} ';' "
+               f"2>/dev/null | grep -F {tags}")
+    # The provider comes first and the computer last.
+    field = re.compile(r'\s*<(?:Provider Name="([^"]*)"'
+                       r"|(EventID|EventRecordID|Channel|Computer)>([^<]*)<)")
+    found, record = set(), {}
+    with subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, text=True,
+                          errors="replace") as process:
+        for line in process.stdout:
+            if not (match := field.match(line)):
+                continue
+            provider, name, value = match.groups()
+            if provider is not None:
+                record = {"Provider": html.unescape(provider)}
+            else:
+                record[name] = html.unescape(value)
+            if name == "Computer" and record.get("Provider") in OURS:
+                names = ("Computer", "Channel", "EventRecordID", "EventID")
+                found.add(tuple(record.get(name, "") for name in names))
+    return found
 
 
 def hit_of(line):

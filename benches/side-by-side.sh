@@ -8,7 +8,7 @@
 #   SIDE_BY_SIDE_EVENTS how many events to take memory and CPU per event from (565000; of ten
 #                       million the log takes 5 GB in $TMPDIR)
 #   SIDE_BY_SIDE_PEERS  the other readers ("evtx_dump evtxexport"), of which the latter takes
-#                       minutes; what evtx_dump finds is compared with what prtrace finds
+#                       minutes; what they find is compared with what prtrace finds
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
