@@ -153,11 +153,13 @@ def dense(runs, cores, binaries, peers):
                 lines.append(f"A dense log ({size:.0f} MiB, {events} events), {threads} threads: "
                              f"{wall:.2f} times the time and {cpu:.2f} times the CPU of evtx_dump.")
         fewer, more = events // 10, int(os.environ.get("SIDE_BY_SIDE_EVENTS", events))
-        small, large = (Run(f"{binaries}/prtrace --threads 1 --format json {made(count)}")
-                        for count in (fewer, more))
-        each = (large.memory - small.memory) / (more - fewer)
+        commands = [f"{binaries}/prtrace --threads 1 --format json {made(count)}"
+                    for count in (fewer, more)]
+        pairs = [[Run(command) for command in commands] for _ in range(runs)]
+        each = statistics.median(b.memory - a.memory for a, b in pairs) / (more - fewer)
+        cpu = statistics.median(b.cpu / a.cpu for a, b in pairs)
         lines.append(f"Memory per selected event: {each:.0f} bytes; {more / fewer:.1f} times the "
-                     f"events, {more}, take {large.cpu / small.cpu:.1f} times the CPU.")
+                     f"events, {more}, take {cpu:.1f} times the CPU.")
         return "\n".join(lines)
 
 
