@@ -4,6 +4,7 @@
 //! from the logs is escaped.
 
 mod answer;
+mod ticket;
 
 use super::layout::{clock, counted, display_name, event_name, number, stamp, wrapped};
 use super::{
