@@ -1,13 +1,16 @@
 //! Bundles as they arrive: archives in any nesting give what their unpacked folders give, and
 //! hostile ones cost a line each.
 
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
+use program::prtrace;
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use support::{file_names, json_bytes, scenario};
 use zip::write::SimpleFileOptions;
 
@@ -16,7 +19,7 @@ fn report(paths: &[&Path]) -> Value {
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_prtrace"));
+    let mut command = prtrace();
     command.current_dir(folder).args(arguments);
     command.output().unwrap()
 }

@@ -1,18 +1,17 @@
 //! The program as a user meets it: arguments, exit status, messages, output files, and that nothing
 //! from a log steers the terminal or gives a token away.
 
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
+use program::prtrace;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use support::{evtx, file_names, hostile, scenario};
-
-fn prtrace() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_prtrace"))
-}
 
 fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Output {
     prtrace().args(arguments).output().unwrap()

@@ -1,12 +1,16 @@
 //! What `prtrace explain` says: the codes that the published guides name, codes nobody knows, and
 //! codes inside other text.
 
+#[path = "support/program.rs"]
+mod program;
+
+use program::prtrace;
 use prtrace::code::Code;
 use prtrace::explain::{Explanation, Explanations};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 /// The codes of Microsoft's troubleshooting guides and their symbols.
 const NUMBERS: [(u32, &str); 49] = [
@@ -535,7 +539,7 @@ fn the_rows_of_the_table_are_found_by_their_symbols() {
 }
 
 fn run(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_prtrace"))
+    let mut child = prtrace()
         .arg("explain")
         .args(arguments)
         .stdin(Stdio::piped())
@@ -598,7 +602,7 @@ fn standard_input_is_read_where_no_code_is_given_or_a_dash() {
 
 #[test]
 fn input_that_is_no_utf8_is_refused_in_one_line() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_prtrace"))
+    let mut child = prtrace()
         .args(["explain", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,5 +1,7 @@
 //! Many machines: the groups of their failures, and that every format tells the same of them.
 
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
 use prtrace::terminal::one_line;
@@ -9,7 +11,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use support::fleet::{expected, fleet, name};
 use support::{hostile, json_report, samples, scenario};
 
@@ -40,14 +42,14 @@ fn mixed() -> tempfile::TempDir {
     folder
 }
 
-fn prtrace<S: AsRef<OsStr>>(folder: &Path, arguments: &[S]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_prtrace"));
+fn run<S: AsRef<OsStr>>(folder: &Path, arguments: &[S]) -> Output {
+    let mut command = program::prtrace();
     command.current_dir(folder).args(arguments);
     command.output().unwrap()
 }
 
 fn printed(folder: &Path, arguments: &[&str]) -> String {
-    String::from_utf8(prtrace(folder, arguments).stdout).unwrap()
+    String::from_utf8(run(folder, arguments).stdout).unwrap()
 }
 
 /// The groups of a report: signature, machines, how many of them still fail.
@@ -231,7 +233,7 @@ fn no_format_depends_on_the_order_of_arguments_or_the_threads() {
 #[test]
 fn csv_has_a_row_for_each_failure() {
     let folder = mixed();
-    let output = prtrace(folder.path(), &[".", "--format", "csv"]);
+    let output = run(folder.path(), &[".", "--format", "csv"]);
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(
@@ -318,7 +320,7 @@ fn nothing_hostile_gets_into_a_cell_or_a_line() {
         10:00:02 1088 Error=\"@SUM(1;=2)\\u{9b}2J\\r\\n\\\"quoted\\\", and more\" ErrorDescription=\"x\"\n\
         10:00:03 1007 Status=0xC000006D\n";
     scenario::write_to(hostile, folder.path()).unwrap();
-    let table = prtrace(folder.path(), &[".", "--format", "csv"]).stdout;
+    let table = run(folder.path(), &[".", "--format", "csv"]).stdout;
     let mut reader = csv::Reader::from_reader(&table[..]);
     let header = reader.headers().unwrap().clone();
     let row = reader.records().next().unwrap().unwrap();
@@ -383,7 +385,7 @@ fn a_machine_is_found_by_its_name_in_every_format() {
     }
     // It decides the exit status: number 17 is healthy.
     let status = |name: &str| {
-        let output = prtrace(folder.path(), &[".", "--machine", name]);
+        let output = run(folder.path(), &[".", "--machine", name]);
         output.status.code()
     };
     assert_eq!(
@@ -404,14 +406,14 @@ fn an_unknown_machine_is_one_line_with_the_names_near_it() {
             "no machine is named zz; there are 45 machines in the logs, none of a name like it\n",
         ),
     ] {
-        let output = prtrace(folder.path(), &[".", "--machine", wanted]);
+        let output = run(folder.path(), &[".", "--machine", wanted]);
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(error.starts_with(&format!("prtrace: {message}")), "{error}");
         assert_eq!(error.lines().count(), 1);
         assert_eq!(output.status.code(), Some(2));
         assert!(output.stdout.is_empty());
     }
-    let output = prtrace(folder.path(), &[".", "--machine", "fleet-0o45"]);
+    let output = run(folder.path(), &[".", "--machine", "fleet-0o45"]);
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(
         error.contains("near it: FLEET-0045.contoso.com, "),
@@ -429,7 +431,7 @@ fn of_few_machines_each_answer_is_told_and_of_many_the_causes() {
         if all {
             arguments.push("--all".as_ref());
         }
-        let output = prtrace(folder.path(), &arguments);
+        let output = run(folder.path(), &arguments);
         String::from_utf8(output.stdout).unwrap()
     };
     // By the table: fifteen of twenty fail, one recovered, four are healthy.
@@ -456,7 +458,7 @@ fn output_files_take_every_format() {
     for format in ["text", "jsonl", "csv"] {
         let path = folder.path().join("out.txt");
         let arguments = [".", "--format", format, "--output", "out.txt"];
-        let output = prtrace(folder.path(), &arguments);
+        let output = run(folder.path(), &arguments);
         assert!(output.stdout.is_empty());
         let written = fs::read_to_string(&path).unwrap();
         fs::remove_file(&path).unwrap();

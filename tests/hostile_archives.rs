@@ -3,13 +3,16 @@
 
 #[path = "support/archive.rs"]
 mod archive;
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
 use archive::{member, stored, zip};
+use program::prtrace;
 use prtrace::archive::{Budget, Bytes, Limits, RefusalKind, zip::Zip};
 use serde_json::{Value, json};
 use std::fs;
-use std::process::{Command, Output};
+use std::process::Output;
 use support::{file_names, scenario};
 
 const FAILING: &str = "computer PC-2.contoso.com\n08:00:00 1006\n08:00:01 1007 Status=0xC000006D\n";
@@ -37,7 +40,7 @@ impl Folder {
 
     fn run(&self, arguments: &[&str]) -> Output {
         let path = self.folder.path();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_prtrace"));
+        let mut command = prtrace();
         for variable in ["TMPDIR", "TEMP", "TMP"] {
             command.env(variable, path.join("temporary"));
         }

@@ -1,6 +1,9 @@
 //! What the README shows is what the program prints.
 
-use std::process::Command;
+#[path = "support/program.rs"]
+mod program;
+
+use program::prtrace;
 
 /// The commands of the README, each with the output shown for it.
 fn examples(readme: &str) -> Vec<(&str, &str)> {
@@ -38,7 +41,7 @@ fn each_example_is_what_the_program_prints() {
             .any(|command| command.starts_with("explain "))
     );
     for (command, shown) in examples {
-        let output = Command::new(env!("CARGO_BIN_EXE_prtrace"))
+        let output = prtrace()
             .args(command.split(' '))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()

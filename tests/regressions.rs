@@ -1,16 +1,19 @@
 //! What once was wrong, one test a fault.
 
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
+use program::prtrace;
 use prtrace::problem::ProblemKind;
 use prtrace::scan;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use support::{chunks, scenario, spans};
 
 fn run_in(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_prtrace"));
+    let mut command = prtrace();
     command
         .current_dir(folder)
         .args(arguments)

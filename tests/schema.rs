@@ -1,21 +1,20 @@
 //! The JSON Schema that the program prints: it takes every report and nothing that is none.
 
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
 use jsonschema::Validator;
+use program::prtrace;
 use prtrace::{report, scan};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use support::{chunks, hostile, json_report, samples, scenario, spans};
 
 fn schema() -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_prtrace"))
-        .arg("schema")
-        .output()
-        .unwrap();
+    let output = prtrace().arg("schema").output().unwrap();
     assert!(output.status.success());
     assert!(output.stderr.is_empty());
     serde_json::from_slice(&output.stdout).unwrap()
@@ -25,7 +24,7 @@ fn schema() -> Value {
 #[test]
 fn there_is_one_for_the_lines_too() {
     let run = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_prtrace"));
+        let mut command = prtrace();
         command.args(arguments).output().unwrap().stdout
     };
     let schema: Value = serde_json::from_slice(&run(&["schema", "--lines"])).unwrap();

@@ -1,9 +1,13 @@
 //! The timeline: every event once, in order, with its window or run.
 
-use std::process::{Command, Output};
+#[path = "support/program.rs"]
+mod program;
+
+use program::prtrace;
+use std::process::Output;
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_prtrace"))
+    prtrace()
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
