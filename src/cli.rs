@@ -54,7 +54,7 @@ pub(crate) enum Command {
         /// Of a line of JSON Lines instead
         #[arg(long)]
         lines: bool,
-        /// Write to this file instead of standard output
+        /// Write to this file instead of standard output (-)
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
@@ -75,7 +75,7 @@ pub(crate) struct Logs {
     /// Only this machine, by its name with or without its domain; may be given again for others
     #[arg(long, value_name = "NAME")]
     pub(crate) machine: Vec<String>,
-    /// Write to this file instead of standard output; it appears whole or not at all
+    /// Write to this file instead of standard output (-); it appears whole or not at all
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Number of worker threads [default: one a core]
@@ -215,7 +215,7 @@ pub(crate) struct Explain {
     /// How to print the explanations
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
-    /// Write to this file instead of standard output; it appears whole or not at all
+    /// Write to this file instead of standard output (-); it appears whole or not at all
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }

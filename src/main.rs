@@ -1,17 +1,18 @@
 //! The command: parse, run, exit status.
 
 mod cli;
+mod output;
 mod paths;
 mod progress;
 
 use clap::Parser;
 use cli::{Analyze, Cli, Command, Explain, Format, Logs, ReportFormat, Timeline};
+use output::Output;
 use prtrace::terminal::one_line;
 use prtrace::{explain, report, scan};
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -97,7 +98,7 @@ fn explain_codes(arguments: &Explain) -> Result<ExitCode, String> {
         texts.push(input.map_err(|error| format!("standard input: {error}"))?);
     }
     let explanations = explain::Explanations::new(&texts);
-    write(arguments.output.as_deref(), |out| match arguments.format {
+    Output::new(arguments.output.as_deref()).write(|out| match arguments.format {
         Format::Text => explain::write_text(&explanations, out),
         Format::Json => {
             serde_json::to_writer_pretty(&mut *out, &explanations)?;
@@ -114,7 +115,7 @@ fn analyze(arguments: &Analyze) -> Result<ExitCode, String> {
     let logs = &arguments.logs;
     let scan = read(logs)?;
     let narrow = narrow(logs);
-    let totals = write(logs.output.as_deref(), |out| match arguments.format {
+    let totals = Output::new(logs.output.as_deref()).write(|out| match arguments.format {
         ReportFormat::Jsonl => report::jsonl::write(scan, narrow.as_ref(), out),
         ReportFormat::Csv => report::csv::write(scan, narrow.as_ref(), out),
         ReportFormat::Text if is_fleet(&scan, arguments) => {
@@ -163,7 +164,7 @@ fn timeline(arguments: &Timeline) -> Result<ExitCode, String> {
     if let Some(narrow) = narrow(logs) {
         report.narrow(&narrow);
     }
-    write(logs.output.as_deref(), |out| match arguments.format {
+    Output::new(logs.output.as_deref()).write(|out| match arguments.format {
         Format::Text => report::timeline::write(&report, out),
         Format::Json => report::json::write(&report, out),
     })?;
@@ -195,6 +196,9 @@ fn options(logs: &Logs) -> scan::Options {
 /// The logs of the machines that are asked for.
 fn read(logs: &Logs) -> Result<scan::Scan, String> {
     let paths = paths::paths(logs)?;
+    let list = logs.files_from.iter().cloned();
+    let inputs: Vec<PathBuf> = paths.iter().cloned().chain(list).collect();
+    Output::new(logs.output.as_deref()).check_inputs(&inputs)?;
     let options = options(logs)
         .limits(logs.limits.get())
         .separate_bundles(logs.separate_bundles);
@@ -226,99 +230,9 @@ fn schema(lines: bool, output: Option<&Path>) -> Result<ExitCode, String> {
         true => generator.into_root_schema_for::<report::Line<'_>>(),
         false => generator.into_root_schema_for::<report::Report<'_>>(),
     };
-    write(output, |out| {
+    Output::new(output).write(|out| {
         serde_json::to_writer_pretty(&mut *out, &schema)?;
         writeln!(out)
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Writes to standard output, or to a file that takes its place only when it is whole.
-fn write<T>(
-    output: Option<&Path>,
-    render: impl FnOnce(&mut dyn Write) -> io::Result<T>,
-) -> Result<T, String> {
-    let Some(path) = output else {
-        let mut out = BufWriter::new(WhileRead(Some(io::stdout().lock())));
-        let done = render(&mut out).and_then(|done| out.flush().map(|()| done));
-        return done.map_err(|error| format!("standard output: {error}"));
-    };
-    to_file(path, render).map_err(|error| {
-        // The system's words alone: the number and the temporary file's name help nobody.
-        let text = io::Error::from(error.kind()).to_string();
-        format!("{}: cannot write the output: {text}", path.display())
-    })
-}
-
-/// Takes everything, and passes it on as long as somebody reads: the exit status is the same when
-/// whoever reads has seen enough.
-struct WhileRead<W>(Option<W>);
-
-impl<W: Write> WhileRead<W> {
-    fn unless_closed<T>(&mut self, result: io::Result<T>, otherwise: T) -> io::Result<T> {
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.0 = None;
-                Ok(otherwise)
-            }
-            result => result,
-        }
-    }
-}
-
-impl<W: Write> Write for WhileRead<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(out) = &mut self.0 else {
-            return Ok(bytes.len());
-        };
-        let written = out.write(bytes);
-        self.unless_closed(written, bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let Some(out) = &mut self.0 else {
-            return Ok(());
-        };
-        let flushed = out.flush();
-        self.unless_closed(flushed, ())
-    }
-}
-
-fn to_file<T>(path: &Path, render: impl FnOnce(&mut dyn Write) -> io::Result<T>) -> io::Result<T> {
-    // What a link leads to is replaced, not the link; what is no file cannot be replaced.
-    let path = match path.canonicalize() {
-        Ok(target) if target.is_file() => target,
-        Ok(_) => {
-            let mut out = BufWriter::new(File::options().write(true).open(path)?);
-            let done = render(&mut out)?;
-            return out.flush().map(|()| done);
-        }
-        Err(_) => path.to_owned(),
-    };
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut file = new_file(folder)?;
-    let mut out = BufWriter::new(file.as_file_mut());
-    let done = render(&mut out)?;
-    out.flush()?;
-    drop(out);
-    file.persist(path)?;
-    Ok(done)
-}
-
-/// A file that is not in its place yet, and otherwise as any new file: the umask takes away from it.
-#[cfg(unix)]
-fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    use std::os::unix::fs::PermissionsExt;
-    let permissions = std::fs::Permissions::from_mode(0o666);
-    tempfile::Builder::new()
-        .permissions(permissions)
-        .tempfile_in(folder)
-}
-
-#[cfg(not(unix))]
-fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    tempfile::NamedTempFile::new_in(folder)
 }

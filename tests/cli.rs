@@ -383,6 +383,117 @@ fn an_output_that_cannot_be_written_is_named() {
     assert_eq!(file_names(&folder.path().join("taken")), [""; 0]);
 }
 
+#[test]
+fn an_input_is_not_replaced_by_the_report() {
+    let folder = folder();
+    write_logs(FAILING, &folder.path().join("logs"));
+    write_logs(HEALTHY, &folder.path().join("others"));
+    let at = |name: &str| folder.path().join(name);
+    let log = "logs/Aad_Analytic.evtx";
+    fs::write(at("list"), "others\n").unwrap();
+    fs::write(at("logs/notes.txt"), "notes").unwrap();
+    let before = fs::read(at(log)).unwrap();
+    let mut outputs = vec![log, "./logs/../logs/Aad_Analytic.evtx", "logs/notes.txt"];
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(log, at("link")).unwrap();
+        fs::hard_link(at(log), at("hard")).unwrap();
+        outputs.extend(["link", "hard"]);
+    }
+    for output in outputs {
+        let found = match output {
+            "logs/notes.txt" => output,
+            _ => log,
+        };
+        let message =
+            format!("{output}: the output would replace the input {found}; write it to a new file");
+        for command in ["analyze", "timeline"] {
+            refused(
+                &run_in(
+                    folder.path(),
+                    &[command, "--output", output, "others", "logs"],
+                ),
+                &message,
+            );
+        }
+        let paths = ["--output", output, found];
+        refused(&run_in(folder.path(), &paths), &message);
+    }
+    let arguments = ["--output", "list", "--files-from", "list"];
+    refused(
+        &run_in(folder.path(), &arguments),
+        "list: the output would replace the input list; write it to a new file",
+    );
+    assert!(fs::read(at(log)).unwrap() == before);
+    assert_eq!(fs::read(at("logs/notes.txt")).unwrap(), b"notes");
+    // A new file in the folder replaces nothing.
+    let output = run_in(folder.path(), &["--output", "logs/report.txt", "logs"]);
+    assert_eq!((status(&output), text(&output.stderr)), (1, ""));
+    assert!(at("logs/report.txt").exists());
+}
+
+#[test]
+fn a_dash_as_output_is_standard_output() {
+    let folder = folder();
+    write_logs(FAILING, &folder.path().join("logs"));
+    for arguments in [
+        &["analyze", "logs"][..],
+        &["timeline", "logs"],
+        &["schema"],
+        &["explain", "12007"],
+    ] {
+        let printed = run_in(folder.path(), arguments);
+        let dashed = run_in(folder.path(), &[arguments, &["--output", "-"]].concat());
+        assert!(!printed.stdout.is_empty());
+        assert_eq!(text(&dashed.stdout), text(&printed.stdout));
+        assert_eq!(status(&dashed), status(&printed));
+    }
+    assert_eq!(file_names(folder.path()), ["logs"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_output_file_keeps_its_mode_and_a_link_stays_a_link() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = folder();
+    write_logs(FAILING, &folder.path().join("logs"));
+    let at = |name: &str| folder.path().join(name);
+    let printed = run_in(folder.path(), &["logs"]).stdout;
+    for mode in [0o600, 0o640, 0o755] {
+        fs::write(at("report"), "before").unwrap();
+        fs::set_permissions(at("report"), fs::Permissions::from_mode(mode)).unwrap();
+        let output = run_in(folder.path(), &["--output", "report", "logs"]);
+        assert_eq!((status(&output), text(&output.stderr)), (1, ""));
+        assert!(fs::read(at("report")).unwrap() == printed);
+        let now = fs::metadata(at("report")).unwrap().permissions().mode();
+        assert_eq!(now & 0o777, mode);
+    }
+    // One link leads to a file, one to nothing yet, one there over another, one in a circle.
+    fs::create_dir(at("folder")).unwrap();
+    for (link, leads_to) in [
+        ("good", "report"),
+        ("dangling", "folder/new"),
+        ("second", "third"),
+        ("third", "folder/newer"),
+        ("loop", "loop"),
+    ] {
+        symlink(leads_to, at(link)).unwrap();
+    }
+    for (link, target) in [
+        ("good", "report"),
+        ("dangling", "folder/new"),
+        ("second", "folder/newer"),
+    ] {
+        let output = run_in(folder.path(), &["--output", link, "logs"]);
+        assert_eq!((status(&output), text(&output.stderr)), (1, ""), "{link}");
+        assert!(at(link).symlink_metadata().unwrap().is_symlink(), "{link}");
+        assert!(fs::read(at(target)).unwrap() == printed, "{link}");
+    }
+    let output = run_in(folder.path(), &["--output", "loop", "logs"]);
+    assert!(text(&output.stderr).starts_with("prtrace: loop: cannot write the output: "));
+    assert_eq!(status(&output), 2);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_behind_standard_output_is_an_error() {
