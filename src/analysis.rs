@@ -480,7 +480,7 @@ fn of_machine(concluded: &Concluded<'_>) -> Option<(Diagnosis, Option<Subject>)>
     let finding = |cause, because| Some((diagnosis::named(cause, because, None, None)?, None));
     // Whose token is healthy is asked of themselves. An account of which no window tells may be the
     // administrator's: its requests count only after the last token of a user without a SID.
-    let unmatched = users.iter().filter(|user| !user.has_sid);
+    let unmatched = users.iter().filter(|user| user.sids.is_empty());
     let unmatched = unmatched.filter_map(|user| user.last_success).max();
     let in_vain = users
         .iter()

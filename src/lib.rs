@@ -56,6 +56,7 @@ pub mod event;
 pub mod evidence;
 pub mod explain;
 mod filetime;
+mod identity;
 mod input;
 pub mod knowledge;
 pub mod machine;

@@ -213,6 +213,9 @@ fn read(logs: &Logs) -> Result<scan::Scan, String> {
     if !logs.machine.is_empty() {
         report::machines(&mut scan, &logs.machine).map_err(|error| error.to_string())?;
     }
+    if let Some(name) = &logs.user {
+        report::user(&scan, name).map_err(|error| error.to_string())?;
+    }
     Ok(scan)
 }
 

@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use uuid::Uuid;
 
@@ -34,7 +35,7 @@ pub mod timeline;
 mod views;
 mod words;
 
-pub use narrow::{Narrow, UnknownMachine, machines};
+pub use narrow::{Narrow, UnknownName, machines, user};
 pub(crate) use views::FailedWindow;
 pub use views::{Members, Windows};
 pub use words::*;
@@ -474,6 +475,9 @@ pub struct UserReport<'a> {
     pub windows: Vec<Id>,
     /// What the token broker asked for in vain.
     pub token_requests: Vec<TokenRequestReport<'a>>,
+    /// The user's SIDs, by which the user may be asked for.
+    #[serde(skip)]
+    pub(crate) sids: &'a BTreeSet<String>,
 }
 
 /// Failed token requests for one thing.

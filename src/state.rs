@@ -4,12 +4,13 @@
 //! collected the logs has a token of their own, which says nothing of the user's.
 
 use crate::event::{Event, is_user};
+use crate::identity::folded;
 use crate::registration::{Run, RunOutcome};
 use crate::survey::Place;
 use crate::token::TokenRequest;
 use crate::window::{Outcome, Prt, Window};
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How a strand stands, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,8 +52,8 @@ pub struct User {
     pub last_success: Option<DateTime<Utc>>,
     /// End of the last failure.
     pub last_failure: Option<DateTime<Utc>>,
-    /// Whether a window names the user's SID.
-    pub has_sid: bool,
+    /// The SIDs that windows give the user.
+    pub sids: BTreeSet<String>,
     /// Indices of the windows.
     pub windows: Vec<usize>,
     /// What the token broker asked for in vain.
@@ -67,7 +68,7 @@ impl User {
             state: State::NoEvidence,
             last_success: None,
             last_failure: None,
-            has_sid: false,
+            sids: BTreeSet::new(),
             windows: Vec::new(),
             token_requests: Vec::new(),
         }
@@ -76,7 +77,7 @@ impl User {
 
 /// The users by name, the unknown one last. `broker` are the places of the token broker's events.
 pub(crate) fn users(events: &[Event], broker: &[Place], windows: &[Window<'_>]) -> Vec<User> {
-    let upn = |window: &Window<'_>| Some(window.evidence.upn.as_ref()?.value.to_lowercase());
+    let upn = |window: &Window<'_>| Some(folded(window.evidence.upn.as_ref()?.value));
     // A SID is a user's where one window names both.
     let known: HashMap<&str, String> = windows
         .iter()
@@ -88,7 +89,8 @@ pub(crate) fn users(events: &[Event], broker: &[Place], windows: &[Window<'_>]) 
     let mut key = (true, String::new(), false);
     for (number, window) in windows.iter().enumerate() {
         // Most often it is the same user as before.
-        if !before.is_some_and(|before| have_one_user(before, window)) {
+        let is_other = !before.is_some_and(|before| have_one_user(before, window));
+        if is_other {
             let name = upn(window).or_else(|| sid(window).map(of_sid));
             let is_unknown = name.is_none();
             let name = name.unwrap_or_else(|| UNKNOWN.to_owned());
@@ -98,7 +100,9 @@ pub(crate) fn users(events: &[Event], broker: &[Place], windows: &[Window<'_>]) 
         }
         before = Some(window);
         if let Some(user) = users.get_mut(&key) {
-            user.has_sid |= window.evidence.user_sid.is_some();
+            if let Some(sid) = sid(window).filter(|_| is_other) {
+                user.sids.insert(sid.to_owned());
+            }
             user.windows.push(number);
         }
     }

@@ -104,17 +104,87 @@ fn a_log_without_events_of_ours_says_so() {
          Device Registration was found. Collect AAD/Operational, AAD/Analytic (off by\n\
          default) and User Device Registration/Admin, as Microsoft's Auth scripts do.\n"
     ));
-    // Nothing is to be collected where there is something, of another user or time.
+    // Nothing is to be collected where there is something, of another time.
     write_logs(HEALTHY, folder.path());
-    for narrow in [
-        ["--user", "nobody@contoso.com"],
-        ["--at", "1999-01-01T00:00:00Z"],
+    let output = run_in(folder.path(), &["--at", "1999-01-01T00:00:00Z", "."]);
+    assert!(text(&output.stdout).starts_with(
+        "No sign-in or device registration of the time or user asked for was found.\n"
+    ));
+}
+
+/// Jörg, whose windows name the UPN in capitals or the SID, on a machine that also failed to
+/// register; and Ada on another such machine.
+fn two_users() -> tempfile::TempDir {
+    let folder = folder();
+    let run =
+        "07:00:00 304 ExitCode=0x801c001d DebugOutput=\"errorPhase: discover\\r\\n\" @pid=7820\n";
+    let jörg = "computer PC-1.contoso.com\n\
+        08:00:00 1006\n\
+        08:00:01 1144 value=1 Method=JÖRG@contoso.com @sid=S-1-5-21-1-2-3-1001\n\
+        08:00:02 1007 Status=0xC000006D\n\
+        09:00:00 1250 Result=0xc000006d UserIdentity=\"\" CredentialType=1 CorrelationID=11111111-2222-3333-4444-555555555555 @sid=S-1-5-21-1-2-3-1001\n";
+    let ada = "computer PC-2.contoso.com\n\
+        08:00:00 1006\n\
+        08:00:01 1144 value=1 Method=ada@contoso.com\n\
+        08:00:02 1007 Status=0xC000006D\n";
+    write_logs(&[jörg, run].concat(), &folder.path().join("1"));
+    write_logs(&[ada, run].concat(), &folder.path().join("2"));
+    folder
+}
+
+#[test]
+fn a_user_is_found_by_every_name_and_spelling() {
+    let folder = two_users();
+    let mut reports = Vec::new();
+    for name in [
+        "JÖRG@contoso.com",
+        "jörg@contoso.com",
+        "Jörg@CONTOSO.com",
+        "S-1-5-21-1-2-3-1001",
+        "s-1-5-21-1-2-3-1001",
     ] {
-        let output = run_in(folder.path(), &[&narrow[..], &["."]].concat());
-        assert!(text(&output.stdout).starts_with(
-            "No sign-in or device registration of the time or user asked for was found.\n"
-        ));
+        let arguments = ["--format", "json", "--user", name, "."];
+        let output = run_in(folder.path(), &arguments);
+        assert_eq!(status(&output), 1, "{name}");
+        reports.push(json(&output));
     }
+    let report = &reports[0];
+    assert!(reports.iter().all(|other| other == report));
+    let machines = report["machines"].as_array().unwrap();
+    assert_eq!(machines.len(), 1);
+    assert_eq!(machines[0]["name"], "PC-1.contoso.com");
+    assert_eq!(machines[0]["users"].as_array().unwrap().len(), 1);
+    assert_eq!(machines[0]["users"][0]["user"], "jörg@contoso.com");
+    assert_eq!(machines[0]["diagnosis"]["state"], "failing");
+    assert_eq!(report["totals"]["windows_failed"], 2);
+    // Registration is the device's, and so the user's.
+    assert_eq!(report["totals"]["registrations_failed"], 1);
+}
+
+#[test]
+fn a_user_whom_nobody_knows_is_refused_in_every_format() {
+    let folder = two_users();
+    for format in ["text", "json", "jsonl", "csv"] {
+        let arguments = ["--format", format, "--user", "jorg@contoso.com", "."];
+        refused(
+            &run_in(folder.path(), &arguments),
+            "no user is named jorg@contoso.com; similar: jörg@contoso.com",
+        );
+    }
+    let output = run_in(
+        folder.path(),
+        &["timeline", "--user", "zz@fabrikam.com", "."],
+    );
+    refused(
+        &output,
+        "no user is named zz@fabrikam.com; there are 2 users in the logs, none of a similar name",
+    );
+    // Of the machines that are asked for.
+    let paths = ["--machine", "pc-1", "--user", "ada@contoso.com", "."];
+    refused(
+        &run_in(folder.path(), &paths),
+        "no user is named ada@contoso.com; the one user in the logs has another name",
+    );
 }
 
 #[test]

@@ -400,10 +400,10 @@ fn a_machine_is_found_by_its_name_in_every_format() {
 fn an_unknown_machine_is_one_line_with_the_names_near_it() {
     let folder = crafted();
     for (wanted, message) in [
-        ("fleet-0o45", "no machine is named fleet-0o45; near it: "),
+        ("fleet-0o45", "no machine is named fleet-0o45; similar: "),
         (
             "zz",
-            "no machine is named zz; there are 45 machines in the logs, none of a name like it\n",
+            "no machine is named zz; there are 45 machines in the logs, none of a similar name\n",
         ),
     ] {
         let output = run(folder.path(), &[".", "--machine", wanted]);
@@ -416,7 +416,7 @@ fn an_unknown_machine_is_one_line_with_the_names_near_it() {
     let output = run(folder.path(), &[".", "--machine", "fleet-0o45"]);
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(
-        error.contains("near it: FLEET-0045.contoso.com, "),
+        error.contains("similar: FLEET-0045.contoso.com, "),
         "{error}"
     );
 }

@@ -427,6 +427,7 @@ fn user_report<'a>(analysis: &'a Analysis<'a>, user: &'a User) -> UserReport<'a>
             .iter()
             .map(token_request_report)
             .collect(),
+        sids: &user.sids,
     }
 }
 

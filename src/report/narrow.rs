@@ -1,18 +1,23 @@
 //! A report narrowed to a time or a user, and a scan to some machines.
 
 use super::{Id, MachineDiagnosis, MachineReport, Report, RunOutcomeName, StateName, Time, Totals};
+use crate::analysis;
+use crate::identity::{folded, is_meant};
 use crate::machine::Machine;
 use crate::scan::Scan;
+use crate::state;
 use crate::triage;
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::HashSet;
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// What to keep of a report.
 #[derive(Clone, Debug, Default)]
 pub struct Narrow {
     /// What happened around this time.
     pub at: Option<DateTime<Utc>>,
-    /// The windows of this user (user principal name or SID, without case).
+    /// The windows of this user (user principal name or SID, without case), and the registration
+    /// runs of the machines that the user has.
     pub user: Option<String>,
 }
 
@@ -46,7 +51,7 @@ pub(super) fn events_in(machine: &MachineReport<'_>) -> u64 {
 
 impl Report<'_> {
     /// Keeps whole windows and runs that overlap; the totals count what is kept. Registration runs
-    /// are the device's, and every user's.
+    /// are the device's, and every user's of that device.
     pub fn narrow(&mut self, narrow: &Narrow) {
         let (mut left, problems) = (Vec::new(), &mut self.problems);
         for mut machine in std::mem::take(&mut self.machines) {
@@ -76,23 +81,26 @@ impl Report<'_> {
     }
 }
 
-/// There is no machine of a name.
+/// Nothing in the logs has the name that was asked for.
 #[derive(Debug, thiserror::Error)]
-#[error("no machine is named {name}; {}", hint(near, *machines))]
-pub struct UnknownMachine {
+#[error("no {what} is named {name}; {}", hint(what, near, *count))]
+pub struct UnknownName {
+    /// What was asked for: `machine` or `user`.
+    pub what: &'static str,
     /// The name as given.
     pub name: String,
-    /// Names of machines that it may stand for, the nearest first.
+    /// Names that it may stand for, the nearest first.
     pub near: Vec<String>,
-    /// How many machines there are.
-    pub machines: usize,
+    /// How many there are in the logs.
+    pub count: usize,
 }
 
-fn hint(near: &[String], machines: usize) -> String {
-    match (near, machines) {
-        ([], 1) => "there is one machine in the logs, of another name".to_owned(),
-        ([], _) => format!("there are {machines} machines in the logs, none of a name like it"),
-        _ => format!("near it: {}", near.join(", ")),
+fn hint(what: &str, near: &[String], count: usize) -> String {
+    match (near, count) {
+        ([], 0) => format!("no {what} is named in the logs"),
+        ([], 1) => format!("the one {what} in the logs has another name"),
+        ([], _) => format!("there are {count} {what}s in the logs, none of a similar name"),
+        _ => format!("similar: {}", near.join(", ")),
     }
 }
 
@@ -108,16 +116,18 @@ const NEAR: f64 = 0.85;
 /// # Errors
 ///
 /// If a name stands for no machine.
-pub fn machines(scan: &mut Scan, names: &[String]) -> Result<(), UnknownMachine> {
+pub fn machines(scan: &mut Scan, names: &[String]) -> Result<(), UnknownName> {
     let unknown = names.iter().find(|name| {
         let mut machines = scan.machines.iter();
         !machines.any(|machine| is_named(machine, name))
     });
     if let Some(name) = unknown {
-        return Err(UnknownMachine {
+        let all = scan.machines.iter().flat_map(all_names);
+        return Err(UnknownName {
+            what: "machine",
             name: name.clone(),
-            near: near(&scan.machines, name),
-            machines: scan.machines.len(),
+            near: near(all, name, '.'),
+            count: scan.machines.len(),
         });
     }
     scan.machines
@@ -125,33 +135,56 @@ pub fn machines(scan: &mut Scan, names: &[String]) -> Result<(), UnknownMachine>
     Ok(())
 }
 
+/// Checks that somebody on one of the machines has this name: a user principal name or SID, without
+/// case.
+///
+/// # Errors
+///
+/// If nobody has.
+pub fn user(scan: &Scan, name: &str) -> Result<(), UnknownName> {
+    let of_machines = scan.machines.par_iter().map(|machine| {
+        let users = analysis::analyze(&machine.events).users;
+        let users = users.into_iter().filter(|user| user.name != state::UNKNOWN);
+        users.map(|user| (user.name, user.sids)).collect::<Vec<_>>()
+    });
+    let users: BTreeMap<String, BTreeSet<String>> = of_machines.flatten().collect();
+    let mut names = users
+        .iter()
+        .flat_map(|(name, sids)| sids.iter().chain([name]));
+    if names.any(|known| is_meant(known, name)) || is_meant(state::UNKNOWN, name) {
+        return Ok(());
+    }
+    Err(UnknownName {
+        what: "user",
+        name: name.to_owned(),
+        near: near(users.keys().map(String::as_str), name, '@'),
+        count: users.len(),
+    })
+}
+
 fn all_names(machine: &Machine) -> impl Iterator<Item = &str> {
     let others = machine.also_known_as.iter().map(|name| &**name);
     [&*machine.name].into_iter().chain(others)
 }
 
-fn short(name: &str) -> &str {
-    name.split_once('.').map_or(name, |(short, _)| short)
+/// The name up to its first separator.
+fn short(name: &str, separator: char) -> &str {
+    name.split_once(separator).map_or(name, |(short, _)| short)
 }
 
 fn is_named(machine: &Machine, wanted: &str) -> bool {
-    let wanted = wanted.to_lowercase();
-    all_names(machine).any(|name| {
-        let name = name.to_lowercase();
-        name == wanted || short(&name) == wanted
-    })
+    all_names(machine).any(|name| is_meant(name, wanted) || is_meant(short(name, '.'), wanted))
 }
 
-fn near(machines: &[Machine], wanted: &str) -> Vec<String> {
-    let wanted = wanted.to_lowercase();
+fn near<'n>(names: impl Iterator<Item = &'n str>, wanted: &str, separator: char) -> Vec<String> {
+    let wanted = folded(wanted);
     let nearness = |name: &str| {
-        let name = name.to_lowercase();
+        let name = folded(name);
         match !wanted.is_empty() && name.contains(&wanted) {
             true => 1.0,
-            false => strsim::jaro_winkler(short(&name), short(&wanted)),
+            false => strsim::jaro_winkler(short(&name, separator), short(&wanted, separator)),
         }
     };
-    let names = machines.iter().flat_map(all_names);
     let mut near: Vec<(f64, &str)> = names
         .map(|name| (nearness(name), name))
         .filter(|(nearness, _)| *nearness >= NEAR)
@@ -163,20 +196,24 @@ fn near(machines: &[Machine], wanted: &str) -> Vec<String> {
 
 fn machine_narrow(machine: &mut MachineReport<'_>, narrow: &Narrow) {
     if let Some(wanted) = &narrow.user {
-        let is_wanted = |name: &str| name.eq_ignore_ascii_case(wanted);
-        machine.users.retain(|user| is_wanted(user.user));
+        machine.users.retain(|user| {
+            let mut names = user.sids.iter().map(String::as_str).chain([user.user]);
+            names.any(|name| is_meant(name, wanted))
+        });
         let windows = machine.users.iter().flat_map(|user| &user.windows);
         let of_user: HashSet<Id> = windows.copied().collect();
-        machine.windows.retain(|window| {
-            of_user.contains(&window.id) || window.user_sid.is_some_and(is_wanted)
-        });
+        machine.windows.retain(|id| of_user.contains(&id));
+        // Registration is every user's, on the machines that the user has.
+        if machine.users.is_empty() {
+            machine.registrations.clear();
+        }
         // The other events are of the system's account, or of another user's broker.
         machine.other_events.clear();
         machine.other_failures.clear();
     }
     machine
         .windows
-        .retain(|window| narrow.keeps(window.start.time, window.end.time));
+        .retain_reports(|window| narrow.keeps(window.start.time, window.end.time));
     machine
         .registrations
         .retain(|run| narrow.keeps(run.start, run.end));

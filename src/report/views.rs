@@ -67,7 +67,11 @@ impl<'a> Windows<'a> {
         self.numbers.iter().map(|number| Id::Window(*number))
     }
 
-    pub(super) fn retain(&mut self, is_kept: impl Fn(&WindowReport<'a>) -> bool) {
+    pub(super) fn retain(&mut self, is_kept: impl Fn(Id) -> bool) {
+        self.numbers.retain(|number| is_kept(Id::Window(*number)));
+    }
+
+    pub(super) fn retain_reports(&mut self, is_kept: impl Fn(&WindowReport<'a>) -> bool) {
         let mut numbers = std::mem::take(&mut self.numbers);
         numbers.retain(|number| {
             let window = build::window_report(self, *number);
