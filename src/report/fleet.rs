@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io::{self, Write};
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Of up to so many machines each one's answer is told.
 pub const MOST_ANSWERS: usize = 20;
@@ -509,13 +509,32 @@ fn cut(text: &str, columns: usize) -> String {
         return text.to_owned();
     }
     let mut cut = String::new();
+    // Added up, for the width of every prefix would take quadratic time.
+    let mut width = 0;
     for character in text.chars() {
-        cut.push(character);
-        if cut.width() >= columns {
-            cut.pop();
+        width += character.width().unwrap_or(0);
+        if width >= columns {
             break;
         }
+        cut.push(character);
     }
     cut.push('…');
     cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+    use crate::terminal::one_line;
+
+    #[test]
+    fn a_cell_has_no_more_characters_than_fit() {
+        assert_eq!(cut("invalid_grant", 28), "invalid_grant");
+        assert_eq!(cut("invalid_grant", 8), "invalid…");
+        assert_eq!(cut("日本語のエラー", 8), "日本語…");
+        let hostile = format!("a{}{}", "\u{301}".repeat(12_000), "b".repeat(100));
+        let cell = cut(&one_line(&hostile), 28);
+        assert!(cell.starts_with("a\u{301}") && cell.ends_with('…'));
+        assert!(cell.chars().count() <= 28 * 5);
+    }
 }
