@@ -3,6 +3,7 @@
 //!
 //! The texts are told by their names, since nothing in them says what they are.
 
+use crate::encoding::decode;
 use crate::event::{Event, Header, Headers};
 use crate::machine::{Batch, unit};
 use crate::problem::{Problem, ProblemKind};
@@ -103,22 +104,6 @@ fn hint(path: &str, read: impl FnOnce() -> Vec<u8>) -> Option<Hint> {
         name: Some(name),
         path: path.to_owned(),
     })
-}
-
-/// UTF-16 with its mark, else whatever code page: names are ASCII.
-fn decode(bytes: &[u8]) -> String {
-    match bytes {
-        [0xff, 0xfe, text @ ..] => {
-            let units = text.chunks_exact(2).map(|unit| match unit {
-                [low, high] => u16::from_le_bytes([*low, *high]),
-                _ => 0,
-            });
-            char::decode_utf16(units)
-                .map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER))
-                .collect()
-        }
-        _ => String::from_utf8_lossy(bytes).into_owned(),
-    }
 }
 
 fn name_in(text: Text, content: &str) -> Option<String> {

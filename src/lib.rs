@@ -52,6 +52,7 @@ pub mod chunk;
 pub mod code;
 pub mod diagnosis;
 pub mod drs;
+pub mod encoding;
 pub mod event;
 pub mod evidence;
 pub mod explain;

@@ -9,7 +9,7 @@ use clap::Parser;
 use cli::{Analyze, Cli, Command, Explain, Format, Logs, ReportFormat, Timeline};
 use output::Output;
 use prtrace::terminal::one_line;
-use prtrace::{explain, report, scan};
+use prtrace::{encoding, explain, report, scan};
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -94,8 +94,7 @@ fn explain_codes(arguments: &Explain) -> Result<ExitCode, String> {
     let mut texts = arguments.codes.clone();
     if texts.is_empty() || texts.iter().any(|text| text == "-") {
         texts.retain(|text| text != "-");
-        let input = io::read_to_string(io::stdin().lock());
-        texts.push(input.map_err(|error| format!("standard input: {error}"))?);
+        texts.push(text_from_stdin()?);
     }
     let explanations = explain::Explanations::new(&texts);
     Output::new(arguments.output.as_deref()).write(|out| match arguments.format {
@@ -109,6 +108,21 @@ fn explain_codes(arguments: &Explain) -> Result<ExitCode, String> {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(NOT_DONE),
     })
+}
+
+/// Bytes of standard input that are searched for codes.
+const TEXT_MOST: u64 = 16 << 20;
+
+fn text_from_stdin() -> Result<String, String> {
+    let bytes = paths::read_up_to(io::stdin().lock(), TEXT_MOST);
+    let bytes = bytes.map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => {
+            let most = TEXT_MOST >> 20;
+            format!("standard input: more than {most} MiB: pass only the part with the codes")
+        }
+        kind => format!("standard input: cannot read it: {kind}"),
+    })?;
+    Ok(encoding::decode(&bytes).into_owned())
 }
 
 fn analyze(arguments: &Analyze) -> Result<ExitCode, String> {

@@ -1,8 +1,12 @@
 //! The paths to read: arguments, patterns that the shell left alone, and lists of paths.
 
 use crate::cli::Logs;
+use prtrace::encoding;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+/// Bytes of a list of paths, in which a million of them have room.
+const LIST_MOST: u64 = 256 << 20;
 
 /// The paths that the arguments come to.
 pub(crate) fn paths(logs: &Logs) -> Result<Vec<PathBuf>, String> {
@@ -21,9 +25,13 @@ pub(crate) fn paths(logs: &Logs) -> Result<Vec<PathBuf>, String> {
             true => "standard input".into(),
             false => list.to_string_lossy(),
         };
-        let bytes = read(list).map_err(|error| {
+        let bytes = read(list).map_err(|error| match error.kind() {
+            io::ErrorKind::FileTooLarge => {
+                let most = LIST_MOST >> 20;
+                format!("{name}: the list of paths is larger than {most} MiB: name folders instead")
+            }
             // The system's words alone: the number helps nobody.
-            format!("{name}: cannot read the list of paths: {}", error.kind())
+            kind => format!("{name}: cannot read the list of paths: {kind}"),
         })?;
         let listed = listed(&bytes);
         if listed.is_empty() {
@@ -50,23 +58,27 @@ fn expand(path: &Path, paths: &mut Vec<PathBuf>) {
 }
 
 fn read(list: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
     match list.as_os_str() == "-" {
-        true => io::stdin().lock().read_to_end(&mut bytes)?,
-        false => std::fs::File::open(list)?.read_to_end(&mut bytes)?,
-    };
-    Ok(bytes)
+        true => read_up_to(io::stdin().lock(), LIST_MOST),
+        false => read_up_to(std::fs::File::open(list)?, LIST_MOST),
+    }
+}
+
+/// Reads all there is, and fails where that is more than `most` bytes.
+pub(crate) fn read_up_to(reader: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(most + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > most {
+        true => Err(io::ErrorKind::FileTooLarge.into()),
+        false => Ok(bytes),
+    }
 }
 
 /// The paths in a list: one a line, or with NULs between them as `find -print0` writes them; UTF-16
 /// as Windows PowerShell writes it.
 fn listed(bytes: &[u8]) -> Vec<PathBuf> {
-    if let [0xff, 0xfe, text @ ..] = bytes {
-        let units: Vec<u16> = text
-            .chunks_exact(2)
-            .map(|unit| u16::from_le_bytes([unit[0], unit[1]]))
-            .collect();
-        let text = String::from_utf16_lossy(&units);
+    if is_utf16_list(bytes) {
+        let text = encoding::decode(bytes);
         return text
             .lines()
             .filter(|line| !line.is_empty())
@@ -89,6 +101,13 @@ fn listed(bytes: &[u8]) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Names of one letter with NULs between them look like UTF-16, but have no line ends.
+fn is_utf16_list(bytes: &[u8]) -> bool {
+    let marked = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+    let has_line_end = || encoding::decode(bytes).contains('\n');
+    marked || encoding::is_utf16(bytes) && has_line_end()
+}
+
 #[cfg(unix)]
 fn path(bytes: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
@@ -97,32 +116,46 @@ fn path(bytes: &[u8]) -> PathBuf {
 
 #[cfg(not(unix))]
 fn path(bytes: &[u8]) -> PathBuf {
-    String::from_utf8_lossy(bytes).into_owned().into()
+    encoding::decode(bytes).into_owned().into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::listed;
+    use super::{listed, read_up_to};
     use std::path::Path;
 
     #[test]
     fn lists_are_read_as_shells_and_editors_write_them() {
-        let utf16: Vec<u8> = "a.zip\r\nb c.zip\r\n"
-            .encode_utf16()
-            .flat_map(u16::to_le_bytes)
-            .collect();
-        let utf16 = [&[0xff, 0xfe], &utf16[..]].concat();
+        let utf16 = |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            text.encode_utf16().flat_map(bytes).collect()
+        };
+        let marked = "\u{feff}a.zip\r\nb c.zip\r\n";
+        let unmarked = "a.zip\r\nb c.zip\r\n";
         for list in [
             &b"a.zip\nb c.zip\n"[..],
             b"a.zip\r\n\r\nb c.zip",
             b"a.zip\0b c.zip\0",
             b"\xef\xbb\xbfa.zip\nb c.zip\n",
-            &utf16,
+            &utf16(marked, u16::to_le_bytes),
+            &utf16(marked, u16::to_be_bytes),
+            &utf16(unmarked, u16::to_le_bytes),
+            &utf16(unmarked, u16::to_be_bytes),
         ] {
             assert_eq!(listed(list), [Path::new("a.zip"), Path::new("b c.zip")]);
         }
+        let umlaut = utf16("\u{feff}Müller.zip", u16::to_le_bytes);
+        assert_eq!(listed(&umlaut), [Path::new("Müller.zip")]);
+        // Letters with NULs between them are names.
+        assert_eq!(listed(b"a\0b\0"), [Path::new("a"), Path::new("b")]);
         // With NULs between them a line end is part of a name.
         assert_eq!(listed(b"a\nb\0"), [Path::new("a\nb")]);
         assert!(listed(b"\n\r\n").is_empty());
+    }
+
+    #[test]
+    fn no_more_is_read_than_may_be() {
+        assert_eq!(read_up_to(&b"abc"[..], 3).unwrap(), b"abc");
+        let error = read_up_to(&b"abcd"[..], 3).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::FileTooLarge);
     }
 }

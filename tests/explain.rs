@@ -539,6 +539,10 @@ fn the_rows_of_the_table_are_found_by_their_symbols() {
 }
 
 fn run(arguments: &[&str], input: &str) -> Output {
+    run_with(arguments, input.as_bytes())
+}
+
+fn run_with(arguments: &[&str], input: &[u8]) -> Output {
     let mut child = prtrace()
         .arg("explain")
         .args(arguments)
@@ -549,7 +553,7 @@ fn run(arguments: &[&str], input: &str) -> Output {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     // It may have ended without reading.
-    let _ = stdin.write_all(input.as_bytes());
+    let _ = stdin.write_all(input);
     drop(stdin);
     child.wait_with_output().unwrap()
 }
@@ -600,27 +604,55 @@ fn standard_input_is_read_where_no_code_is_given_or_a_dash() {
     assert!(!printed(&run(&["12007"], "AADSTS50155")).contains("50155"));
 }
 
+fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    text.encode_utf16().flat_map(bytes).collect()
+}
+
+/// What `dsregcmd /status | prtrace explain` gets from a shell of Windows.
 #[test]
-fn input_that_is_no_utf8_is_refused_in_one_line() {
-    let mut child = prtrace()
-        .args(["explain", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(b"\xff\xfe0\0x\0")
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
+fn standard_input_is_read_in_every_encoding() {
+    let text = "Benutzer Müller\r\nAttempt Status : 0xc000006d\r\nAADSTS50126: ungültig\r\n";
+    let marked = format!("\u{feff}{text}");
+    let code_page = |umlaut: u8| {
+        let bytes = text.replace('ü', "\0").into_bytes();
+        let byte = |byte| if byte == 0 { umlaut } else { byte };
+        bytes.into_iter().map(byte).collect::<Vec<u8>>()
+    };
+    for input in [
+        utf16(text, u16::to_le_bytes),
+        utf16(text, u16::to_be_bytes),
+        utf16(&marked, u16::to_le_bytes),
+        utf16(&marked, u16::to_be_bytes),
+        marked.clone().into_bytes(),
+        // Windows-1252, and the code pages 437 and 850 of a console.
+        code_page(0xfc),
+        code_page(0x81),
+    ] {
+        let output = run_with(&["--format", "json"], &input);
+        let printed = as_json(&output);
+        let codes = printed["codes"].as_array().unwrap();
+        let codes: Vec<&Value> = codes.iter().map(|code| &code["code"]).collect();
+        assert_eq!(codes, ["0xc000006d", "AADSTS50126"], "{input:x?}");
+        assert_eq!(output.status.code(), Some(0));
+    }
+    // What has no character is shown as such.
+    let shown = printed(&run_with(&[], b"\x81x"));
+    assert!(shown.starts_with("\u{fffd}x: unknown\n"), "{shown}");
+}
+
+#[test]
+fn no_more_than_16_mib_of_standard_input_are_read() {
+    let mut input = vec![b' '; 16 << 20];
+    input[..5].copy_from_slice(b"12002");
+    assert_eq!(run_with(&[], &input).status.code(), Some(0));
+    input.push(b'\n');
+    let output = run_with(&[], &input);
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty());
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(message.lines().count(), 1, "{message}");
-    assert!(message.starts_with("prtrace: standard input: "));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "prtrace: standard input: more than 16 MiB: pass only the part with the codes\n"
+    );
 }
 
 #[test]
