@@ -8,6 +8,7 @@ use crate::event::{Event, Header, Headers};
 use crate::machine::{Batch, unit};
 use crate::problem::{Problem, ProblemKind};
 use crate::scan::Log;
+use crate::terminal::is_unsafe;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -134,10 +135,14 @@ fn name_in(text: Text, content: &str) -> Option<String> {
     }
 }
 
-/// Whether this can be a computer's name.
+/// Whether Windows takes this for a computer's name: letters of any script and most signs, but not
+/// digits alone.
 fn is_host(name: &str) -> bool {
-    let is_part = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
-    (1..=255).contains(&name.len()) && name.bytes().all(is_part)
+    let is_part = |c: char| !c.is_whitespace() && !is_unsafe(c) && !r#"\/:*?"<>|,;="#.contains(c);
+    (1..=255).contains(&name.len())
+        && !name.starts_with('.')
+        && name.chars().all(is_part)
+        && name.chars().any(char::is_alphabetic)
 }
 
 /// Gives events whose records name no computer the name that the rest of their bundle has for it,
@@ -212,36 +217,39 @@ fn scopes(path: &str, source: &str) -> impl Iterator<Item = String> {
 }
 
 /// The computer's name in the names of a file, its folders and its archives, as collectors put it
-/// there. Where the root lies is the reader's own affair.
+/// there. The nearest name counts. Where the root lies is the reader's own affair.
 fn name_in_path<'p>(path: &'p str, root: &str) -> Option<&'p str> {
     let above = root.trim_end_matches('/').rfind('/').map_or(0, |at| at + 1);
     let parts: Vec<&str> = path.get(above..)?.split(['/', '!']).collect();
-    let mut found = parts
-        .iter()
-        .rev()
-        .map(|part| stem(part))
-        .filter_map(named_by_collector);
-    let before_disk = || {
-        // What stands in front of a disk's own tree: NAME.zip!C/Windows/…, NAME/C/Windows/…
-        let at = parts.windows(2).position(|pair| match pair {
-            [disk, folder] => is_drive(disk) && folder.eq_ignore_ascii_case("Windows"),
-            _ => false,
-        })?;
-        let before = at.checked_sub(1)?;
-        let name = parts.get(before)?;
-        // A folder that was named may be where a disk is mounted.
-        (before > 0 || stem(name).len() < name.len()).then_some(stem(name))
+    let is_disk = |pair: &[&str]| match pair {
+        [disk, folder] => is_drive(disk) && folder.eq_ignore_ascii_case("Windows"),
+        _ => false,
     };
-    found
-        .next()
-        .or_else(before_disk)
-        .filter(|name| is_host(name))
+    // What is in front of a disk's own tree: NAME.zip!C/Windows/…, NAME/C/Windows/…
+    let disk = parts.windows(2).position(is_disk);
+    let before_disk = disk.and_then(|at| at.checked_sub(1));
+    let mut found = parts.iter().enumerate().rev().filter_map(|(at, part)| {
+        let name = stem(part);
+        // A folder that was named may be where a disk is mounted.
+        let is_before = Some(at) == before_disk
+            && !is_of_collector(name)
+            && (at > 0 || name.len() < part.len());
+        named_by_collector(name).or_else(|| is_before.then_some(name))
+    });
+    found.next().filter(|name| is_host(name))
+}
+
+/// Folders of a collector in front of a disk: Velociraptor's, named after how it read the disk.
+fn is_of_collector(name: &str) -> bool {
+    ["auto", "file", "ntfs", "lazy_ntfs", "uploads"].contains(&name)
 }
 
 /// `C`, `C:`, and `C%3A` as collectors escape it.
 fn is_drive(part: &str) -> bool {
-    let (letter, rest) = part.split_at_checked(1).unwrap_or_default();
-    letter.bytes().all(|c| c.is_ascii_alphabetic()) && matches!(rest, "" | ":" | "%3A")
+    let mut characters = part.chars();
+    let letter = characters.next();
+    letter.is_some_and(|letter| letter.is_ascii_alphabetic())
+        && matches!(characters.as_str(), "" | ":" | "%3A")
 }
 
 /// A name without an archive's ending.
@@ -297,4 +305,72 @@ fn before_stamp<'n>(name: &'n str, stamp: &str) -> Option<&'n str> {
     };
     let at = (1..name.len()).rev().find(fits)?;
     name.get(..at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_host, name_in_path};
+
+    #[test]
+    fn the_nearest_name_in_a_path_counts() {
+        const LOGS: &str = "Windows/System32/winevt/Logs/AAD.evtx";
+        for (before, expected) in [
+            ("in/PC-042/C/", Some("PC-042")),
+            ("PC-042.zip!C/", Some("PC-042")),
+            ("in/Ünlü/C/", Some("Ünlü")),
+            ("SRV.tar!Ünlü/C/", Some("Ünlü")),
+            ("TSS_SRV_240215-091200_x.zip!Ünlü/C%3A/", Some("Ünlü")),
+            ("TSS_SRV_240215-091200_x.zip!PC-042/C/", Some("PC-042")),
+            ("SRV.zip!KÖLN#1/D:/", Some("KÖLN#1")),
+            // The nearest is no name: another one would be a guess.
+            ("TSS_SRV_240215-091200_x.zip!My PC/C/", None),
+            ("SRV.zip!2026/C/", None),
+            // No drive.
+            ("SRV.tar!Ünlü/", None),
+            ("SRV.tar!", None),
+            ("SRV.tar!/", None),
+            ("mnt/C/", None),
+            // How a collector read the disk.
+            (
+                "Collection-PC-042-2026-01-14T10_15_00Z.zip!uploads/auto/C%3A/",
+                Some("PC-042"),
+            ),
+            ("evidence.zip!uploads/auto/C%3A/", None),
+        ] {
+            let path = format!("/cases/{before}{LOGS}");
+            let root = before.split(['/', '!']).next().unwrap();
+            let root = match before {
+                "mnt/C/" => "/cases/mnt/C".to_owned(),
+                _ => format!("/cases/{root}"),
+            };
+            assert_eq!(name_in_path(&path, &root), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_that_windows_takes() {
+        for name in [
+            "PC-042",
+            "pc-042.contoso.com",
+            "MÜNCHEN_3",
+            "サーバー1",
+            "A$(1)",
+            "R&D'S-PC",
+        ] {
+            assert!(is_host(name), "{name}");
+        }
+        for name in [
+            "",
+            "123",
+            "2026-01-14",
+            ".PC",
+            "A B",
+            "A:B",
+            "A*",
+            "A\u{202e}B",
+            "A\nB",
+        ] {
+            assert!(!is_host(name), "{name}");
+        }
+    }
 }

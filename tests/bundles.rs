@@ -722,6 +722,25 @@ fn a_lost_name_is_not_a_neighbours() {
 }
 
 #[test]
+fn a_lost_name_is_not_the_archives_where_a_folder_is_nearer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("SRV.tar");
+    for (within, expected) in [
+        ("Ünlü/Windows/System32/winevt/Logs", "(name lost)"),
+        ("Ünlü/C/Windows/System32/winevt/Logs", "Ünlü"),
+        ("C/Windows/System32/winevt/Logs", "SRV"),
+    ] {
+        let logs = nameless().into_iter();
+        let logs: Vec<_> = logs
+            .map(|(name, bytes)| (name.replace("authlogs", within), bytes))
+            .collect();
+        fs::write(&path, tar(&members(&logs))).unwrap();
+        let found = report(&[&path]);
+        assert_eq!(found["machines"][0]["name"], expected, "{within}");
+    }
+}
+
+#[test]
 fn threads_change_nothing_about_archives_texts_and_lost_names() {
     let folder = tempfile::tempdir().unwrap();
     let nameless = nameless();
