@@ -102,6 +102,46 @@ impl Progress {
     }
 }
 
+/// What one file adds to the progress, so that it can be taken back.
+struct Counted<'a> {
+    progress: &'a Progress,
+    bytes: AtomicU64,
+    logs: AtomicU64,
+}
+
+impl<'a> Counted<'a> {
+    fn new(progress: &'a Progress) -> Counted<'a> {
+        Counted {
+            progress,
+            bytes: AtomicU64::new(0),
+            logs: AtomicU64::new(0),
+        }
+    }
+
+    fn bytes(&self, count: u64) {
+        self.bytes.fetch_add(count, Ordering::Relaxed);
+        self.progress.bytes.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn log(&self, events: &[Batch]) {
+        self.logs.fetch_add(1, Ordering::Relaxed);
+        self.progress.logs.fetch_add(1, Ordering::Relaxed);
+        self.progress.saw(events);
+    }
+
+    /// The file was read, or is to be read again and counted then.
+    fn file(self, again: bool) {
+        let progress = self.progress;
+        if again {
+            let (bytes, logs) = (self.bytes.into_inner(), self.logs.into_inner());
+            progress.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            progress.logs.fetch_sub(logs, Ordering::Relaxed);
+        } else {
+            progress.files.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Why nothing could be concluded at all. What went wrong beside good input is a
 /// [`Problem`] in the result instead.
 #[derive(Debug, thiserror::Error)]
@@ -290,7 +330,7 @@ fn scan_in_pool(paths: &[PathBuf], options: Options, progress: &Progress) -> Res
         limits: options.limits,
         memory: Memory::new(options.limits.nested),
         alone: false,
-        progress,
+        counted: Counted::new(progress),
     };
     // The files are found while others are read; nothing of a file stays but what it held.
     let mut found = roots
@@ -412,12 +452,26 @@ struct Job<'a> {
     memory: Memory,
     /// Nothing is read beside an archive, and its parts one after the other.
     alone: bool,
-    progress: &'a Progress,
+    /// By the file that is read.
+    counted: Counted<'a>,
 }
 
 impl Job<'_> {
     /// Reads a file that was found on the disk.
     fn file(&self, candidate: Candidate, worker: &mut Worker) -> Gathered {
+        let job = Job {
+            names: self.names,
+            limits: self.limits,
+            memory: self.memory.clone(),
+            alone: self.alone,
+            counted: Counted::new(self.counted.progress),
+        };
+        let gathered = job.one_file(candidate, worker);
+        job.counted.file(!gathered.put_off.is_empty());
+        gathered
+    }
+
+    fn one_file(&self, candidate: Candidate, worker: &mut Worker) -> Gathered {
         let place = Place {
             name: candidate.name.clone(),
             source: self.names.get(candidate.root).cloned().unwrap_or_default(),
@@ -437,7 +491,6 @@ impl Job<'_> {
             let detail = input::plain(&error);
             gathered.problem(&candidate.name, ProblemKind::Unreadable, detail, 0);
         }
-        self.progress.files.fetch_add(1, Ordering::Relaxed);
         gathered
     }
 
@@ -488,7 +541,7 @@ impl Job<'_> {
                 text
             }),
         }
-        self.progress.bytes.fetch_add(size, Ordering::Relaxed);
+        self.counted.bytes(size);
         Ok(())
     }
 
@@ -516,7 +569,7 @@ impl Job<'_> {
             part.read(&mut slots, offset_of(last), header, name, &mut worker.names);
             let end = offset_of(last).min(bytes.size());
             let read = end - if first == 0 { 0 } else { offset_of(first) };
-            self.progress.bytes.fetch_add(read, Ordering::Relaxed);
+            self.counted.bytes(read);
             part.busy += started.elapsed();
         };
         let firsts: Vec<u64> = (0..slots_in(bytes.size()))
@@ -671,7 +724,7 @@ impl Job<'_> {
         let fold = |(mut worker, mut gathered): (Worker, Gathered), number| {
             gathered.add(part(number, &mut worker)?);
             if place.depth == 0 {
-                self.progress.bytes.fetch_add(share, Ordering::Relaxed);
+                self.counted.bytes(share);
             }
             Ok((worker, gathered))
         };

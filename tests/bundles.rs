@@ -721,6 +721,42 @@ fn a_lost_name_is_not_a_neighbours() {
     assert_eq!(names(&report(&[&at("outer.zip")])), expected);
 }
 
+/// A nested archive finds no memory beside the one that it lies in, so its file is read again alone.
+#[test]
+fn an_archive_that_is_read_again_counts_once_in_the_progress() {
+    use prtrace::scan;
+    let folder = tempfile::tempdir().unwrap();
+    let logs = logs(FAILING);
+    // Packed, so that both must be held.
+    let deflated = |members: &[(&str, &[u8])]| {
+        let options = SimpleFileOptions::default();
+        let options = options.compression_method(zip::CompressionMethod::Deflated);
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (name, bytes) in members {
+            zip.start_file(*name, options).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    };
+    let inner = zip(&members(&logs));
+    let middle = deflated(&[("inner.zip", &inner)]);
+    let outer: Vec<(&str, &[u8])> = [members(&logs), vec![("middle.zip", &middle)]].concat();
+    let path = folder.path().join("outer.zip");
+    fs::write(&path, deflated(&outer)).unwrap();
+    for (nested, problems) in [(1 << 20, 0), (inner.len() as u64, 1)] {
+        let mut limits = prtrace::archive::Limits::default();
+        limits.nested = nested;
+        let options = scan::Options::default().threads(2).limits(limits);
+        let progress = scan::Progress::default();
+        let paths = std::slice::from_ref(&path);
+        let scan = scan::scan_watched(paths, options, &progress).unwrap();
+        assert_eq!(scan.problems.len(), problems);
+        assert_eq!(progress.files.into_inner(), 1);
+        assert_eq!(progress.logs.into_inner(), scan.logs);
+        assert!(progress.bytes.into_inner() <= fs::metadata(&path).unwrap().len());
+    }
+}
+
 #[test]
 fn a_lost_name_is_not_the_archives_where_a_folder_is_nearer() {
     let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,6 @@ use crate::chunk::CHUNK_SIZE;
 use crate::input::{Candidate, Header};
 use crate::problem::{Problem, ProblemKind};
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What files held.
@@ -96,8 +95,7 @@ impl Gathered {
         mut part: Part,
         job: &Job<'_>,
     ) {
-        job.progress.logs.fetch_add(1, Ordering::Relaxed);
-        job.progress.saw(&part.events);
+        job.counted.log(&part.events);
         if header.damaged {
             let detail = "the file header's checksum disagrees; the chunks were read anyway";
             let kind = ProblemKind::DamagedHeader;
