@@ -702,8 +702,55 @@ fn a_cut_or_damaged_gzip_file_gives_what_is_there() {
     let seen = read(wrong);
     assert!(seen.members[0].1 == log);
     assert_eq!(seen.refused(), [("log.evtx", Checksum)]);
+    // Its size is wrong.
+    let mut wrong = whole.clone();
+    *wrong.last_mut().unwrap() ^= 1;
+    assert_eq!(read(wrong).refused(), [("log.evtx", Checksum)]);
+    let mut wrong = gz(&b"one line and another\n".repeat(9000));
+    wrong[20..60].fill(0xff);
+    assert_eq!(read(wrong).refused(), [("log.evtx", Damaged)]);
+    // The trailer is cut.
+    for cut in [1, 7, 8] {
+        let seen = read(whole[..whole.len() - cut].to_vec());
+        assert!(seen.members[0].1 == log);
+        assert_eq!(seen.refused(), [("log.evtx", Truncated)], "{cut}");
+    }
     assert_eq!(
         read(whole[..5].to_vec()).refused(),
+        [("log.evtx", Truncated)]
+    );
+}
+
+#[test]
+fn every_part_of_a_gzip_header_is_passed_over() {
+    let packed = |flags: u8, parts: &[&[u8]]| {
+        let mut bytes = gz(b"log");
+        bytes[3] = flags;
+        let parts = parts.concat();
+        bytes.splice(10..10, parts);
+        bytes
+    };
+    let is = |bytes: Vec<u8>, name: &str| read(bytes).is(&[(name, b"log")]);
+    is(packed(1, &[]), "log.evtx");
+    is(packed(4, &[b"\x03\0abc"]), "log.evtx");
+    is(packed(8, &[b"name\0"]), "name");
+    is(packed(16, &[b"comment\0"]), "log.evtx");
+    let all: &[&[u8]] = &[b"\x01\0x", b"name\0", b"comment\0"];
+    is(packed(4 | 8 | 16, all), "name");
+    let mut start = gz(b"log")[..10].to_vec();
+    start[3] = 2 | 4 | 8 | 16;
+    start.extend(all.concat());
+    let sum = (crc32fast::hash(&start) as u16).to_le_bytes();
+    let checked = packed(2 | 4 | 8 | 16, &[&all.concat(), &sum]);
+    is(checked.clone(), "name");
+    let mut wrong = checked;
+    wrong[13] ^= 1;
+    let long = vec![b'x'; 70_000];
+    for damaged in [wrong, packed(0x20, &[]), packed(8, &[&long, b"\0"])] {
+        assert_eq!(read(damaged).refused(), [("log.evtx", Damaged)]);
+    }
+    assert_eq!(
+        read(packed(8, &[b"name"])[..14].to_vec()).refused(),
         [("log.evtx", Truncated)]
     );
 }

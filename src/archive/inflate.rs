@@ -19,6 +19,7 @@ pub(super) struct Inflate<R> {
     source: R,
     /// Nothing only once it is dropped.
     state: Option<Decompress>,
+    ended: bool,
 }
 
 impl<R: BufRead> Inflate<R> {
@@ -27,6 +28,24 @@ impl<R: BufRead> Inflate<R> {
         Inflate {
             source,
             state: Some(kept.unwrap_or_else(|| Decompress::new(false))),
+            ended: false,
+        }
+    }
+
+    /// Whether the last block came to its end, behind which the source is now.
+    pub(super) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(super) fn source(&mut self) -> &mut R {
+        &mut self.source
+    }
+
+    /// Begins anew where the source is.
+    pub(super) fn restart(&mut self) {
+        self.ended = false;
+        if let Some(state) = &mut self.state {
+            state.reset(false);
         }
     }
 }
@@ -48,6 +67,7 @@ impl<R: BufRead> Read for Inflate<R> {
             let taken = (state.total_in() - taken) as usize;
             let given = (state.total_out() - given) as usize;
             self.source.consume(taken);
+            self.ended |= matches!(status, Ok(Status::StreamEnd));
             match status {
                 Ok(Status::Ok | Status::BufError) if given == 0 && !end && !buffer.is_empty() => {}
                 Ok(_) => return Ok(given),
