@@ -6,7 +6,7 @@
 
 use crate::archive::{self, Bytes, RefusalKind, program, zip};
 use crate::chunk::{CHUNK_MAGIC, CHUNK_SIZE, FILE_HEADER_SIZE, FILE_MAGIC, u16_at, u32_at};
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{Problem, ProblemKind, io_words};
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
@@ -325,14 +325,12 @@ fn problem(path: &Path, kind: ProblemKind, detail: String) -> Problem {
     }
 }
 
-/// An I/O error without the number that the standard library adds.
+/// What an I/O error says, with what to do about it.
 pub(crate) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    let end = text.find(" (os error").unwrap_or(text.len());
-    let text = text.get(..end).unwrap_or(&text).to_lowercase();
+    let words = io_words(error);
     match error.kind() {
-        io::ErrorKind::NotFound => format!("{text}: check the path"),
-        io::ErrorKind::PermissionDenied => format!("{text}: run it as someone who may read it"),
-        _ => text,
+        io::ErrorKind::NotFound => format!("{words}: check the path"),
+        io::ErrorKind::PermissionDenied => format!("{words}: run it as someone who may read it"),
+        _ => words,
     }
 }

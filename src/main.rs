@@ -8,6 +8,7 @@ mod progress;
 use clap::Parser;
 use cli::{Analyze, Cli, Command, Explain, Format, Logs, ReportFormat, Timeline};
 use output::Output;
+use prtrace::problem::io_words;
 use prtrace::terminal::one_line;
 use prtrace::{encoding, explain, report, scan};
 use std::fmt::Display;
@@ -120,7 +121,7 @@ fn text_from_stdin() -> Result<String, String> {
             let most = TEXT_MOST >> 20;
             format!("standard input: more than {most} MiB: pass only the part with the codes")
         }
-        kind => format!("standard input: cannot read it: {kind}"),
+        _ => format!("standard input: {}", io_words(&error)),
     })?;
     Ok(encoding::decode(&bytes).into_owned())
 }

@@ -1,5 +1,6 @@
 //! Where the output goes: standard output, or a file that appears whole or not at all.
 
+use prtrace::problem::io_words;
 use same_file::Handle;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -60,11 +61,11 @@ impl<'a> Output<'a> {
             Output::Stdout => {
                 let mut out = BufWriter::new(WhileRead(Some(io::stdout().lock())));
                 let done = render(&mut out).and_then(|done| out.flush().map(|()| done));
-                done.map_err(|error| format!("standard output: {error}"))
+                done.map_err(|error| format!("standard output: {}", io_words(&error)))
             }
             Output::File(path) => to_file(path, render).map_err(|error| {
-                // The number and the temporary file's name help nobody.
-                let text = io::Error::from(error.kind()).to_string();
+                // The temporary file's name helps nobody.
+                let text = io_words(&io::Error::from(error.kind()));
                 format!("{}: cannot write the output: {text}", path.display())
             }),
         }

@@ -2,6 +2,7 @@
 
 use crate::cli::Logs;
 use prtrace::encoding;
+use prtrace::problem::io_words;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -30,8 +31,10 @@ pub(crate) fn paths(logs: &Logs) -> Result<Vec<PathBuf>, String> {
                 let most = LIST_MOST >> 20;
                 format!("{name}: the list of paths is larger than {most} MiB: name folders instead")
             }
-            // The system's words alone: the number helps nobody.
-            kind => format!("{name}: cannot read the list of paths: {kind}"),
+            _ => format!(
+                "{name}: cannot read the list of paths: {}",
+                io_words(&error)
+            ),
         })?;
         let listed = listed(&bytes);
         if listed.is_empty() {

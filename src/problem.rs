@@ -1,6 +1,7 @@
 //! What could not be read, and why: data in the report, never an abort.
 
 use serde::Serialize;
+use std::io;
 
 /// One thing that was not read, or was read in spite of damage.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,4 +56,48 @@ pub enum ProblemKind {
     NameLost,
     /// Several computers have one name.
     SameName,
+}
+
+/// An I/O error in words that are the same on every system, where it is a common one; else in the
+/// system's, without the number.
+#[must_use]
+pub fn io_words(error: &io::Error) -> String {
+    use io::ErrorKind::*;
+    let words = match error.kind() {
+        NotFound => "no such file or directory",
+        PermissionDenied => "permission denied",
+        IsADirectory => "it is a folder",
+        NotADirectory => "a part of the path is no folder",
+        AlreadyExists => "it is there already",
+        StorageFull => "the disk is full",
+        ReadOnlyFilesystem => "the disk is read-only",
+        ResourceBusy => "another program uses it",
+        TimedOut => "it took too long",
+        UnexpectedEof => "it ends early",
+        BrokenPipe => "the reader closed it",
+        _ => {
+            let text = error.to_string();
+            let number = error.raw_os_error();
+            let number = number.map_or(String::new(), |number| format!(" (os error {number})"));
+            return text.strip_suffix(&number).unwrap_or(&text).to_lowercase();
+        }
+    };
+    words.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::io_words;
+    use std::io;
+
+    #[test]
+    fn errors_are_told_without_numbers_and_jargon() {
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        assert_eq!(io_words(&missing), "no such file or directory");
+        let system = io::Error::from_raw_os_error(22);
+        let words = io_words(&system);
+        assert!(!words.contains("os error") && !words.is_empty(), "{words}");
+        let own = io::Error::other("Said (os error 5) by somebody");
+        assert_eq!(io_words(&own), "said (os error 5) by somebody");
+    }
 }

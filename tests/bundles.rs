@@ -559,7 +559,7 @@ fn paths_come_from_lists_and_from_patterns_that_the_shell_left_alone() {
     let output = run(folder.path(), &["--files-from", "missing.txt"]);
     assert_eq!(
         stderr(&output),
-        "prtrace: missing.txt: cannot read the list of paths: entity not found\n"
+        "prtrace: missing.txt: cannot read the list of paths: no such file or directory\n"
     );
     fs::write(folder.path().join("empty.txt"), "\n").unwrap();
     let output = run(folder.path(), &["--files-from", "empty.txt"]);
