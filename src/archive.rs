@@ -21,6 +21,7 @@ mod limits;
 pub(crate) mod program;
 mod refusal;
 pub mod tar;
+pub(crate) mod volume;
 pub mod zip;
 
 pub use bytes::{Bytes, Cursor};
@@ -51,6 +52,18 @@ pub enum Kind {
     Gzip,
     /// A tape archive.
     Tar,
+}
+
+impl Kind {
+    /// What names of these end with.
+    pub(crate) fn ending(self) -> &'static str {
+        match self {
+            Kind::Zip => "zip",
+            Kind::Cab => "cab",
+            Kind::Gzip => "gz",
+            Kind::Tar => "tar",
+        }
+    }
 }
 
 /// The container that a file which starts like this is; the first 512 bytes are enough.

@@ -4,6 +4,7 @@
 //! worth a look, and never hides a log. Nothing here follows a link out of a folder or opens a
 //! device: the folders come from machines that are not trusted.
 
+use crate::archive::volume::{self, Start};
 use crate::archive::{self, Bytes, RefusalKind, program, zip};
 use crate::chunk::{CHUNK_MAGIC, CHUNK_SIZE, FILE_HEADER_SIZE, FILE_MAGIC, u16_at, u32_at};
 use crate::problem::{Problem, ProblemKind, io_words};
@@ -229,15 +230,67 @@ pub(crate) fn kind_by_end(name: &str, start: &[u8], bytes: &Bytes) -> io::Result
     })
 }
 
+/// Why a file is not read that is a volume of a split archive.
+pub(crate) fn volume(name: &str, kind: Kind) -> Option<String> {
+    let start = match kind {
+        Kind::Other => Start::Other,
+        Kind::Unsupported(what) => Start::Unsupported(what),
+        Kind::Archive(_) | Kind::Log(_) | Kind::Empty => return None,
+    };
+    volume::told(name, start)
+}
+
+/// The same of an archive, where its name says that it is the first volume and it lacks its end.
+pub(crate) fn first_volume(name: &str, kind: archive::Kind, bytes: &Bytes) -> Option<String> {
+    let told = volume::told(name, Start::Read(kind))?;
+    let is_whole = match kind {
+        // Where it cannot be read, opening it will say so.
+        archive::Kind::Zip => zip::ends(bytes).unwrap_or(true),
+        archive::Kind::Cab => {
+            let mut start = [0; 12];
+            bytes.read_at(&mut start, 0).ok()?;
+            u32_at(&start, 8).is_none_or(|size| u64::from(size) <= bytes.size())
+        }
+        archive::Kind::Gzip | archive::Kind::Tar => true,
+    };
+    (!is_whole).then_some(told)
+}
+
+/// The same of a file on the disk that only the volumes beside it tell: `logs.002` beside the first
+/// volume `logs.001`, `logs.tar.gz.001` beside `logs.tar.gz.002`.
+pub(crate) fn volume_beside_others(candidate: &Candidate, kind: Kind) -> Option<String> {
+    let extension = candidate.file.extension()?.to_str()?;
+    let beside = |number| {
+        let path = candidate
+            .file
+            .with_extension(volume::extension_of(number, extension)?);
+        let metadata = std::fs::symlink_metadata(&path).ok()?;
+        (metadata.is_file() && path != candidate.file).then_some(path)
+    };
+    match kind {
+        Kind::Other => {
+            let mut start = [0; FILE_HEADER_SIZE as usize];
+            let file = File::open(beside(1)?).ok()?;
+            let length = read_at(&file, &mut start, 0).ok()?;
+            let first = match self::kind(start.get(..length)?) {
+                Kind::Archive(kind) => Start::Read(kind),
+                Kind::Unsupported(what) => Start::Unsupported(what),
+                _ => return None,
+            };
+            volume::told_beside(&candidate.name, first)
+        }
+        Kind::Archive(kind @ (archive::Kind::Gzip | archive::Kind::Tar)) => {
+            beside(2)?;
+            volume::told(&candidate.name, Start::Read(kind))
+        }
+        _ => None,
+    }
+}
+
 /// Why a file that was named is not read, which is neither log nor archive. The name tells what it
 /// was meant to be.
 pub(crate) fn not_a_log(name: &str) -> String {
-    let extension = extension(name);
-    let volume = extension.strip_prefix('z').unwrap_or_default();
-    if !volume.is_empty() && volume.bytes().all(|byte| byte.is_ascii_digit()) {
-        return format!("not an event log, and by its name {}", zip::SPLIT);
-    }
-    let detail = match &*extension {
+    let detail = match &*extension(name) {
         "exe" => {
             "not an event log: if it is a program that unpacks itself, unpack it elsewhere and name \
              the folder"

@@ -513,6 +513,11 @@ impl Job<'_> {
             Kind::Other => input::kind_by_end(&place.name, head, &bytes)?,
             kind => kind,
         };
+        if let Some(detail) = input::volume_beside_others(candidate, kind) {
+            gathered.left_out(&place, ProblemKind::Unsupported, detail);
+            self.counted.bytes(size);
+            return Ok(());
+        }
         match kind {
             Kind::Log(header) => {
                 let part = self.log(&bytes, head, header, &place.name, worker);
@@ -645,9 +650,16 @@ impl Job<'_> {
         text: impl FnOnce() -> Vec<u8>,
     ) {
         let name = &place.name;
+        if let Some(detail) = input::volume(name, kind) {
+            gathered.left_out(place, ProblemKind::Unsupported, detail);
+            return;
+        }
         match kind {
             Kind::Unsupported(what) => {
-                let detail = format!("a {what}, which is not read: unpack it and name the folder");
+                let detail = format!(
+                    "{} {what}, which is not read: unpack it and name the folder",
+                    article(what)
+                );
                 gathered.left_out(place, ProblemKind::Unsupported, detail);
             }
             Kind::Empty if place.named => {
@@ -673,6 +685,11 @@ impl Job<'_> {
     ) -> Result<Gathered, NotNow> {
         if let Some(refused) = self.too_deep(place) {
             return Ok(refused);
+        }
+        if let Some(detail) = input::first_volume(&place.name, kind, bytes) {
+            let mut gathered = Gathered::default();
+            gathered.left_out(place, ProblemKind::Unsupported, detail);
+            return Ok(gathered);
         }
         match kind {
             archive::Kind::Zip => match Zip::open(bytes.clone(), budget) {
@@ -862,6 +879,14 @@ impl Job<'_> {
             gathered.problem(&place.name, ProblemKind::LimitReached, detail, 0);
             gathered
         })
+    }
+}
+
+/// The article of a noun, which may be said letter by letter.
+fn article(noun: &str) -> &'static str {
+    match noun.starts_with(['a', 'e', 'i', 'o', 'u']) || noun.starts_with("xz ") {
+        true => "an",
+        false => "a",
     }
 }
 

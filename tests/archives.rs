@@ -1187,8 +1187,10 @@ fn every_volume_of_a_split_zip_says_what_to_do() {
         beside_a_log(&files),
         (
             1,
-            2,
-            vec![("LOGS.ZIP".into(), split), ("logs.z01".into(), split)]
+            1,
+            ["LOGS.ZIP", "logs.z01", "logs.z02"]
+                .map(|name| (name.into(), split))
+                .to_vec()
         )
     );
     for (name, bytes) in &files[..3] {
@@ -1206,6 +1208,91 @@ fn every_volume_of_a_split_zip_says_what_to_do() {
     ] {
         let error = named(name, bytes).unwrap_err();
         assert!(error.contains("neither ElfFile nor a chunk"), "{error}");
+    }
+}
+
+#[test]
+fn volumes_as_7_zip_names_them_are_told_as_volumes() {
+    let zip = write::zip(&[stored("a.evtx", &a_log())]);
+    let half = zip.len() / 2;
+    let tar_gz = gz(&write::tar(&[("a.evtx", &noise(9000, 20))]));
+    let seven = b"7z\xbc\xaf\x27\x1c and more".as_slice();
+    let later = b"out of the middle".as_slice();
+    let files: [(&str, &[u8]); 12] = [
+        ("a.7z.001", seven),
+        ("a.7z.002", later),
+        ("b.zip.001", &zip[..half]),
+        ("b.zip.002", &zip[half..]),
+        ("c.tar.gz.001", &tar_gz[..5000]),
+        ("c.tar.gz.002", &tar_gz[5000..]),
+        // The name says nothing, the volume beside it does.
+        ("d.001", seven),
+        ("d.002", later),
+        ("e.001", &zip[..half]),
+        ("e.002", &zip[half..]),
+        ("f.part2.rar", b"Rar!\x1a\x07\x01\0"),
+        ("f.r00", b"Rar!\x1a\x07\x00"),
+    ];
+    let told: Vec<_> = files
+        .iter()
+        .map(|(name, _)| (name.to_string(), ProblemKind::Unsupported))
+        .collect();
+    assert_eq!(beside_a_log(&files), (1, 0, told.clone()));
+    // A number alone says nothing, and an archive of one volume is whole.
+    let others: [(&str, &[u8]); 3] = [("g.002", later), ("h.zip.001", &zip), ("i.evtx.001", later)];
+    assert_eq!(beside_a_log(&others), (2, 2, vec![]));
+    // The same in an archive, but for what only the files beside it tell.
+    let within =
+        |name: &str| !name.starts_with(['c', 'd', 'e']) || name == "e.001" || name == "d.001";
+    let mut inside: Vec<(&str, &[u8])> = files.iter().copied().filter(|of| within(of.0)).collect();
+    let log = a_log();
+    inside.push(("z.evtx", &log));
+    let members: Vec<_> = inside
+        .iter()
+        .map(|(name, bytes)| member(name, bytes))
+        .collect();
+    for (outer, bytes) in [
+        ("all.zip", write::zip(&members)),
+        ("all.tar", write::tar(&inside)),
+    ] {
+        let scan = named(outer, &bytes).unwrap();
+        assert_eq!((scan.logs, scan.other_files), (1, 0), "{outer}");
+        let mut names: Vec<&str> = scan.problems.iter().map(|of| of.path.as_str()).collect();
+        names
+            .iter_mut()
+            .for_each(|name| *name = name.rsplit('!').next().unwrap());
+        let expected = inside
+            .iter()
+            .map(|(name, _)| *name)
+            .filter(|name| *name != "z.evtx");
+        assert_eq!(names, expected.collect::<Vec<_>>(), "{outer}");
+        let is_told = |of: &prtrace::problem::Problem| of.kind == ProblemKind::Unsupported;
+        assert!(scan.problems.iter().all(is_told), "{:?}", scan.problems);
+    }
+    for (name, bytes, said) in [
+        (
+            "a.7z.001",
+            seven,
+            "the first volume of a split 7z archive: unpack a.7z.001 with 7-Zip",
+        ),
+        (
+            "a.7z.002",
+            later,
+            "a volume of a split 7z archive: unpack a.7z.001 with 7-Zip",
+        ),
+        (
+            "b.zip.001",
+            &zip[..half],
+            "copy /b b.zip.0* b.zip, or cat b.zip.0* > b.zip",
+        ),
+        (
+            "b.zip.002",
+            &zip[half..],
+            "a volume of a split zip archive: join the volumes",
+        ),
+    ] {
+        let error = named(name, bytes).unwrap_err();
+        assert!(error.contains(said), "{error}");
     }
 }
 
