@@ -13,7 +13,6 @@ use crate::code::{self, Code, Family};
 use crate::event::{Event, Provider, id};
 use crate::knowledge::Role;
 use crate::survey::{Place, Survey};
-use failure::http_error;
 use std::borrow::Cow;
 use uuid::Uuid;
 
@@ -505,44 +504,46 @@ impl Evidence<'_> {
     }
 }
 
-/// The most telling code in a single event, if it has one.
+/// The most telling code in a single event; nothing only where the event has none. A status of 0
+/// stands for none.
 pub fn telling_code(event: &Event) -> Option<Cow<'_, str>> {
-    if event.provider == Provider::DeviceRegistration {
-        let exits = matches!(
-            event.event_id,
-            id::DISCOVERY_FAILED
-                | id::JOIN_REQUEST_FAILED
-                | id::JOIN_RESPONSE_FAILED
-                | id::JOIN_FAILED
-                | id::AUTHENTICATION_FAILED
-                | id::AD_LOOKUP_FAILED
-                | id::SERVICE_DISCOVERY_FAILED
-                | id::KERBEROS_FAILED
-        ) || id::REGISTRATION_ERRORS.contains(&event.event_id);
-        return match computer_object_unreadable(event) {
-            Some(error) => Some(error.to_string().into()),
-            None => exits
-                .then(|| event.code(Role::Status))
-                .flatten()
-                .map(|code| code.to_string().into()),
-        };
-    }
+    foreign_code(event).or_else(|| own_code(event).map(Cow::Owned))
+}
+
+/// What another party said, which tells more than the event's own status.
+fn foreign_code(event: &Event) -> Option<Cow<'_, str>> {
     match event.event_id {
-        id::OAUTH_ERROR => Server::of(event)?.into_telling_code(),
-        id::GET_TOKEN_DIAGNOSTIC..=id::ENTERPRISE_REFRESH_DIAGNOSTIC => Server::of(event)
-            .and_then(Server::into_telling_code)
-            .or_else(|| Some(event.code(Role::Status)?.to_string().into())),
-        id::WSTRUST_FAULT => fault_code(event).map(Cow::Borrowed),
-        id::TRANSPORT_ERROR => {
-            let code = event.code(Role::Status)?;
-            let shown = match code.canonical() {
-                code::SAML_TOKENS_ARE_EMPTY => code::SAML_TOKENS_ARE_EMPTY,
-                _ => code,
-            };
-            Some(shown.to_string().into())
+        _ if event.provider != Provider::Aad => None,
+        id::OAUTH_ERROR
+        | id::KEY_ERROR
+        | id::PROTECTED_KEY_ERROR
+        | id::NGC_NONCE_ERROR
+        | id::GET_TOKEN_DIAGNOSTIC..=id::ENTERPRISE_REFRESH_DIAGNOSTIC => {
+            Server::of(event)?.into_telling_code()
         }
-        _ => http_error(event)
-            .map(|status| format!("HTTP {status}").into())
-            .or_else(|| Some(event.code(Role::WamCode)?.to_string().into())),
+        id::WSTRUST_FAULT => fault_code(event).map(Cow::Borrowed),
+        _ => None,
     }
+}
+
+/// The event's own status, result or error number.
+fn own_code(event: &Event) -> Option<String> {
+    let code = |role| event.code(role).filter(|code| code.0 != 0);
+    let number = |role| event.number(role).filter(|number| *number != 0);
+    let hex = || {
+        let code = [Role::Status, Role::WamCode, Role::TransportError]
+            .into_iter()
+            .find_map(code)?;
+        // 1084 logs the empty WS-Trust answer as an HRESULT; readers know its NTSTATUS.
+        let empty_answer =
+            event.is(id::TRANSPORT_ERROR) && code.canonical() == code::SAML_TOKENS_ARE_EMPTY;
+        Some(match empty_answer {
+            true => code.canonical().to_string(),
+            false => code.to_string(),
+        })
+    };
+    hex()
+        // Windows prints these as plain decimals.
+        .or_else(|| Some(number(Role::Win32)?.to_string()))
+        .or_else(|| Some(format!("HTTP {}", number(Role::HttpStatus)?)))
 }

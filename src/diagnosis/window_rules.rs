@@ -366,14 +366,17 @@ pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
     }
     let decisive = window.decisive.as_ref();
     let decisive = decisive.map(|decisive| Cow::Borrowed(decisive.code.as_str()));
-    // A window that succeeded has no deciding code: the step's own is told.
+    // A window that succeeded has no deciding code: the step's own is told, unless it only wraps
+    // one that another event has.
     let step = || {
         let first = facts.events.get(window.first_failure?)?;
         evidence::telling_code(first)
     };
+    let wraps = |code: &Cow<'_, str>| Code::parse(code).is_some_and(Code::is_wrapper);
     let code = decisive
-        .or_else(step)
-        .or_else(|| Some(window.evidence.decisive()?.code.into()));
+        .or_else(|| step().filter(|code| !wraps(code)))
+        .or_else(|| Some(window.evidence.decisive()?.code.into()))
+        .or_else(step);
     let subject = Subject {
         upn: window.evidence.upn.as_ref().map(|upn| upn.value),
         url: window
