@@ -169,21 +169,26 @@ impl Code {
         WRAPPERS.contains(&self.canonical().0)
     }
 
-    /// Whether the code names a fault on the client by itself: its family is one of the sign-in
-    /// components, and it is no wrapper.
+    /// Whether the code names a fault on the client by itself: a client component defined it, and
+    /// it is no wrapper.
     pub fn is_specific(self) -> bool {
-        let own = matches!(
-            self.family(),
+        self.is_of_client() && self.is_failure() && !self.is_wrapper()
+    }
+
+    /// Whether a component of the client defined the code. An NTSTATUS that only wraps another code
+    /// is none of these: it may stand for what the network said.
+    pub(crate) fn is_of_client(self) -> bool {
+        match self.family() {
             Family::CloudAp
-                | Family::Dsreg
-                | Family::Adal
-                | Family::Nte
-                | Family::Sspi
-                | Family::Tpm
-                | Family::Xml
-                | Family::Ntstatus
-        );
-        own && self.is_failure() && !self.is_wrapper()
+            | Family::Dsreg
+            | Family::Adal
+            | Family::Nte
+            | Family::Sspi
+            | Family::Tpm
+            | Family::Xml => true,
+            Family::Ntstatus => !self.is_wrapper(),
+            Family::Network | Family::Http | Family::Win32 | Family::Mdm | Family::Other => false,
+        }
     }
 
     /// The constant's name, where a source publishes one.

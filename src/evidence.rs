@@ -9,7 +9,7 @@ pub(crate) use failure::{
     reports_failure,
 };
 
-use crate::code::{self, Code, Family};
+use crate::code::{self, Code};
 use crate::event::{Event, Provider, id};
 use crate::knowledge::Role;
 use crate::survey::{Place, Survey};
@@ -310,10 +310,10 @@ impl<'a, 'e> Group<'a, 'e> {
         })
     }
 
-    /// The network error: a 1084 or the transport error of a diagnostic. What means a code of the
-    /// plug-in is none.
+    /// The network error: a 1084 or the transport error of a diagnostic. Both also hold codes of
+    /// client components, such as the XML reader's, which are no network errors.
     fn network(&self) -> Option<Found<Code>> {
-        let network = |code: &Code| code.0 != 0 && code.family() != Family::CloudAp;
+        let network = |code: &Code| code.0 != 0 && !code.is_of_client();
         self.last(is(id::TRANSPORT_ERROR), |event| {
             event.code(Role::Status).filter(network)
         })
@@ -328,7 +328,10 @@ impl<'a, 'e> Group<'a, 'e> {
         }
         self.failures().rev().find_map(|member| {
             let event = Some(member.event).filter(|_| !self.is_foreign(member.id))?;
-            let value = event.code(Role::Status).filter(|code| code.is_specific())?;
+            let value = [Role::Status, Role::TransportError]
+                .into_iter()
+                .filter_map(|role| event.code(role))
+                .find(|code| code.is_specific())?;
             Some(member.found(value.canonical()))
         })
     }
