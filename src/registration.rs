@@ -76,9 +76,15 @@ pub struct ServerAnswer {
     pub http_status: Option<u32>,
 }
 
+/// What `join_type` says of a Kerberos attempt, and how a 304 spells it.
+const KERBEROS: &str = "kerberos";
+const KERBEROS_JOIN_TYPE: &str = "kerb";
+
 /// One attempt of a run: what a 304 sums up.
 #[derive(Clone, Debug, Default)]
 pub struct Attempt {
+    /// Index of the 304 that sums it up, if it was logged.
+    pub summary: Option<usize>,
     /// Kind of registration: `kerberos`, `fed`, `sync`, `fallback_sync`, …
     pub join_type: Option<String>,
     /// How far it got.
@@ -93,6 +99,13 @@ pub struct Attempt {
     pub adal: Option<Found<Adal>>,
     /// Whether it registered the device.
     pub succeeded: bool,
+}
+
+impl Attempt {
+    /// Whether it asked for a Kerberos ticket: a 420, its 304, or both.
+    pub(crate) fn is_kerberos(&self) -> bool {
+        self.join_type.as_deref() == Some(KERBEROS)
+    }
 }
 
 /// One try to register the device.
@@ -337,11 +350,11 @@ fn run(events: &[Event], marks: &[Mark], draft: Draft) -> Run {
     };
     let block = |index: usize| Some(Block::read(event(index)?.value(Role::DebugOutput)?));
     let unfinished = matches!(outcome, RunOutcome::Failed | RunOutcome::NotPossible);
-    let phase = of(id::JOIN_FAILED)
-        .next()
-        .and_then(|last| Phase::named(block(last)?.get("errorPhase")?))
-        .or_else(|| furthest(events, own))
-        .filter(|_| unfinished);
+    let last_summary = attempts.iter().rfind(|attempt| attempt.summary.is_some());
+    let phase = match last_summary {
+        Some(attempt) => attempt.phase,
+        None => furthest(events, own),
+    };
     let tenant = of(id::JOIN_FAILED)
         .find_map(|index| block(index)?.get("tenantId").map(str::to_owned))
         .or_else(|| {
@@ -384,8 +397,8 @@ fn run(events: &[Event], marks: &[Mark], draft: Draft) -> Run {
         process_id: draft.process_id,
         members,
         outcome,
-        phase,
-        first_failure: first_failure(events, own, fails),
+        phase: phase.filter(|_| unfinished),
+        first_failure: first_failure(events, own, &attempts, fails),
         adal: attempts
             .iter()
             .rev()
@@ -423,9 +436,8 @@ impl Phase {
                 Some(Phase::Discover)
             }
             id::AUTHENTICATION_FAILED | id::KERBEROS_FAILED => Some(Phase::Auth),
-            id::JOIN_REQUEST_FAILED | id::JOIN_RESPONSE_FAILED | id::JOIN_FAILED => {
-                Some(Phase::Join)
-            }
+            id::JOIN_REQUEST_FAILED | id::JOIN_RESPONSE_FAILED => Some(Phase::Join),
+            // 304 sums up an attempt in any phase, whatever its text says.
             _ => None,
         }
     }
@@ -497,15 +509,24 @@ fn pre_check_outcome(event: &Event) -> Option<RunOutcome> {
     not_possible.then_some(RunOutcome::NotPossible)
 }
 
-/// The earliest failure; a failed Kerberos attempt only if nothing else failed. The pre-check's
+/// The earliest failure; of a failed Kerberos attempt only if nothing else failed. The pre-check's
 /// refusals are warnings, and the first failure of a run that ended with them.
-fn first_failure(events: &[Event], own: &[usize], fails: impl Fn(&usize) -> bool) -> Option<usize> {
+fn first_failure(
+    events: &[Event],
+    own: &[usize],
+    attempts: &[Attempt],
+    fails: impl Fn(&usize) -> bool,
+) -> Option<usize> {
     let id = |index: &usize| events.get(*index).map(|event| event.event_id);
+    let kerberos_summary = |index: &usize| {
+        let mut attempts = attempts.iter().filter(|attempt| attempt.is_kerberos());
+        attempts.any(|attempt| attempt.summary == Some(*index))
+    };
     let refuses =
         |index: &&usize| matches!(id(index), Some(id::NOT_SYSTEM | id::NO_DOMAIN_CONTROLLER));
     let failed = || own.iter().filter(|index| fails(index) || refuses(index));
     failed()
-        .find(|index| id(index) != Some(id::KERBEROS_FAILED))
+        .find(|index| id(index) != Some(id::KERBEROS_FAILED) && !kerberos_summary(index))
         .or_else(|| failed().next())
         .copied()
 }
@@ -520,45 +541,57 @@ fn service_code(events: &[Event], service: &[usize]) -> Option<Found<Code>> {
     })
 }
 
-/// A run's events cut into attempts: a 304 sums one up, a 420 is one.
+/// A run's events cut into attempts: each 304 sums one up. A 420 is one, together with its 304.
 fn attempts(
     events: &[Event],
     own: &[usize],
     fails: impl Fn(&usize) -> bool + Copy,
 ) -> Vec<Attempt> {
-    const KERBEROS: &str = "kerberos";
+    let kerberos = || Some(KERBEROS.to_owned());
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut part: Vec<usize> = Vec::new();
-    let mut kerberos: Option<usize> = None;
+    // Where the part's 420 ends that no 304 has summed up yet.
+    let mut ticket_failed: Option<usize> = None;
     for &index in own {
         let Some(event) = events.get(index) else {
             continue;
         };
-        part.push(index);
-        match event.event_id {
-            id::KERBEROS_FAILED => kerberos = Some(part.len()),
-            id::JOIN_FAILED => {
-                let join_type = join_type(event);
-                let is_kerberos = join_type.as_deref() == Some("kerb");
-                // The 304 sums up another attempt than the Kerberos one before it.
-                if let Some(end) = kerberos.take().filter(|_| !is_kerberos) {
-                    let rest = part.split_off(end);
-                    attempts.push(attempt(events, &part, fails, Some(KERBEROS.to_owned())));
-                    part = rest;
+        let join_type = match event.event_id {
+            id::KERBEROS_FAILED => None,
+            id::JOIN_FAILED => Some(join_type(event)),
+            _ => {
+                part.push(index);
+                continue;
+            }
+        };
+        let of_kerberos = join_type.as_ref().is_some_and(|join_type| {
+            let since = ticket_failed.and_then(|end| part.get(end.saturating_sub(1)..));
+            match join_type {
+                Some(join_type) => join_type.eq_ignore_ascii_case(KERBEROS_JOIN_TYPE),
+                None => {
+                    since.is_some_and(|since| repeats_ticket_failure(events, since, event, fails))
                 }
-                let join_type = match is_kerberos {
-                    true => Some(KERBEROS.to_owned()),
-                    false => join_type,
-                };
+            }
+        });
+        // Another 420 or another attempt's 304 ends a Kerberos attempt whose own 304 is missing.
+        if let Some(end) = ticket_failed.take().filter(|_| !of_kerberos) {
+            let rest = part.split_off(end);
+            attempts.push(attempt(events, &part, fails, kerberos()));
+            part = rest;
+        }
+        part.push(index);
+        match join_type {
+            None => ticket_failed = Some(part.len()),
+            Some(join_type) => {
+                let join_type = if of_kerberos { kerberos() } else { join_type };
                 attempts.push(attempt(events, &part, fails, join_type));
                 part.clear();
             }
-            _ => {}
         }
     }
-    if let Some(end) = kerberos {
+    if let Some(end) = ticket_failed {
         let rest = part.split_off(end);
-        attempts.push(attempt(events, &part, fails, Some(KERBEROS.to_owned())));
+        attempts.push(attempt(events, &part, fails, kerberos()));
         part = rest;
     }
     // What no 304 sums up: the attempt that succeeded, or one whose summary was lost.
@@ -567,6 +600,23 @@ fn attempts(
         attempts.push(last);
     }
     attempts
+}
+
+/// Whether a 304 without a join type sums up the 420 that begins `since`: it repeats its code, and
+/// nothing else failed in between.
+fn repeats_ticket_failure(
+    events: &[Event],
+    since: &[usize],
+    summary: &Event,
+    fails: impl Fn(&usize) -> bool,
+) -> bool {
+    let Some((ticket, between)) = since.split_first() else {
+        return false;
+    };
+    let code = events
+        .get(*ticket)
+        .and_then(|event| event.code(Role::Status));
+    code.is_some() && code == summary.code(Role::Status) && !between.iter().any(fails)
 }
 
 /// What kind of registration a 304 sums up.
@@ -592,11 +642,13 @@ fn attempt(
         .iter()
         .copied()
         .find(|index| event(*index).is_some_and(|event| event.event_id == id::JOIN_FAILED));
-    let phase = summary
-        .and_then(|summary| {
-            Phase::named(Block::read(event(summary)?.value(Role::DebugOutput)?).get("errorPhase")?)
-        })
-        .or_else(|| furthest(events, part));
+    let named = summary.and_then(|summary| {
+        Phase::named(Block::read(event(summary)?.value(Role::DebugOutput)?).get("errorPhase")?)
+    });
+    let reached = furthest(events, part);
+    // An attempt that a 304 sums up got past the pre-check.
+    let reached = reached.filter(|phase| summary.is_none() || *phase > Phase::Precheck);
+    let phase = named.or(reached);
     let completes = |index: &usize| {
         event(*index).is_some_and(|event| {
             matches!(
@@ -634,6 +686,7 @@ fn attempt(
     });
     let adal = merge_adal(events, part, adal);
     Attempt {
+        summary,
         sub_error: sub_error(events, part, exit_code.as_ref(), adal.as_ref()),
         server: server(events, part),
         join_type,

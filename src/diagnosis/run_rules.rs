@@ -174,7 +174,14 @@ pub(super) const RUN_RULES: &[RunRule] = &[
     Rule {
         cause: "computer_object_unreadable",
         because: "0x801c001d in the join phase: the computer object could not be read (220)",
-        holds: |facts| facts.code(0x801c_001d) && facts.run.phase == Some(Phase::Join),
+        // Where no phase is known, 220 alone tells it from discovery.
+        holds: |facts| {
+            facts.code(0x801c_001d)
+                && match facts.run.phase {
+                    None => facts.run.win32.is_some(),
+                    phase => phase == Some(Phase::Join),
+                }
+        },
     },
     Rule {
         cause: "scp_missing",
