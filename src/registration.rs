@@ -175,20 +175,21 @@ struct Draft {
     service: Vec<usize>,
 }
 
-/// Whether only the automatic run writes this event.
+/// Whether only the automatic run writes this event. A 420 alone does not make a run: other tasks,
+/// such as Device-Sync, ask for a ticket, too.
 fn is_automatic(event_id: u32) -> bool {
     matches!(
         event_id,
         id::JOIN_FAILED..=id::AD_LOOKUP_FAILED
             | id::SERVICE_DISCOVERY_FAILED
             | id::PRE_CHECK..=id::ALREADY_JOINED
-            | id::KERBEROS_FAILED
     )
 }
 
 /// Whether any run may write this event.
 fn is_of_a_run(event_id: u32) -> bool {
     is_automatic(event_id)
+        || event_id == id::KERBEROS_FAILED
         || id::REGISTRATION_STEPS.contains(&event_id)
         || id::REGISTRATION_DETAILS.contains(&event_id)
         || id::PROXY_SEARCH.contains(&event_id)
@@ -232,11 +233,12 @@ fn draft(events: &[Event], process_id: Option<u32>, own: Vec<usize>) -> Option<D
         event.event_id == id::COMPUTER_NAME_UNREADABLE && event.user_sid.as_deref() == Some(SYSTEM)
     };
     let by_system = members().any(|event| event.user_sid.as_deref() == Some(SYSTEM));
+    let kerberos = || members().any(|event| event.event_id == id::KERBEROS_FAILED);
     let kind = if members().any(|event| is_automatic(event.event_id)) {
         Kind::Automatic
     } else if members().any(interactive) {
         // The task's own events were lost.
-        match by_system {
+        match by_system || kerberos() {
             true => Kind::Automatic,
             false => Kind::Interactive,
         }
