@@ -20,20 +20,24 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn of(logs: &[Log]) -> Names {
         let mut joined: HashMap<String, String> = HashMap::new();
-        // Name → the logs in which it returns after another name.
+        // Name → the channels of logs in which it takes turns with others.
         let mut returns: HashMap<String, BTreeSet<usize>> = HashMap::new();
         let mut chains = Vec::new();
-        for (number, log) in logs.iter().enumerate() {
+        let mut takes_turns = 0;
+        for log in logs {
             let computers: BTreeSet<&Arc<str>> = log.computers().collect();
             for computer in &computers {
                 let name = computer.to_lowercase();
                 joined.entry(name.clone()).or_insert(name);
             }
-            match names_in(&log.events, &computers) {
-                NamesIn::Chain(chain) => chains.push(chain),
-                NamesIn::Turns(names) => {
-                    for name in names {
-                        returns.entry(name).or_default().insert(number);
+            for names in names_in(&log.events, &computers) {
+                match names {
+                    NamesIn::Chain(chain) => chains.push(chain),
+                    NamesIn::Turns(names) => {
+                        takes_turns += 1;
+                        for name in names {
+                            returns.entry(name).or_default().insert(takes_turns);
+                        }
                     }
                 }
             }
@@ -146,7 +150,7 @@ fn find(joined: &mut HashMap<String, String>, name: &str) -> String {
     root
 }
 
-/// The computer names in a log, in lower case.
+/// The computer names in one channel of a log, in lower case.
 enum NamesIn {
     /// One after the other, none returning: one machine's renames.
     Chain(Vec<String>),
@@ -154,43 +158,75 @@ enum NamesIn {
     Turns(BTreeSet<String>),
 }
 
-/// How the computer names in a log follow one another. `computers` is all of them.
-fn names_in(events: &[Batch], computers: &BTreeSet<&Arc<str>>) -> NamesIn {
+impl NamesIn {
+    /// Reads the names of a channel's events, which are in the order of their record IDs.
+    fn of<'a>(names: impl Iterator<Item = &'a str>) -> NamesIn {
+        let mut chain: Vec<String> = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut returned = false;
+        for computer in names {
+            if chain
+                .last()
+                .is_some_and(|last| last.eq_ignore_ascii_case(computer))
+            {
+                continue;
+            }
+            let name = computer.to_lowercase();
+            returned |= !seen.insert(name.clone());
+            chain.push(name);
+        }
+        match returned || seen.len() > MOST_NAMES {
+            true => NamesIn::Turns(seen),
+            false => NamesIn::Chain(chain),
+        }
+    }
+}
+
+/// How the computer names in a log follow one another, channel by channel: each channel numbers its
+/// records by itself. `computers` is all names.
+fn names_in(events: &[Batch], computers: &BTreeSet<&Arc<str>>) -> Vec<NamesIn> {
     if computers.len() < 2 {
-        return NamesIn::Chain(Vec::new());
+        return Vec::new();
     }
     // By record ID, not by time: clocks jump, above all around a rename.
-    let mut by_record: Vec<(u64, &str)> = events
+    let mut by_record: Vec<(&str, u64, &str)> = events
         .iter()
         .flat_map(|batch| &batch.events)
-        .map(|event| (event.record_id, &*event.computer))
-        .filter(|(_, name)| !name.is_empty())
+        .map(|event| (&*event.channel, event.record_id, &*event.computer))
+        .filter(|(_, _, name)| !name.is_empty())
         .collect();
     by_record.sort_unstable();
-    let mut chain: Vec<String> = Vec::new();
-    let mut seen = BTreeSet::new();
-    let mut returned = false;
-    for (_, computer) in by_record {
-        if chain
-            .last()
-            .is_some_and(|last| last.eq_ignore_ascii_case(computer))
-        {
+    let channels = by_record.chunk_by(|(a, ..), (b, ..)| a == b);
+    let mut found: Vec<NamesIn> = channels
+        .map(|records| NamesIn::of(records.iter().map(|(_, _, name)| *name)))
+        .collect();
+    let all: BTreeSet<String> = computers.iter().map(|name| name.to_lowercase()).collect();
+    if all.len() > MOST_NAMES || disagree(&found) {
+        return vec![NamesIn::Turns(all)];
+    }
+    // Records of another machine keep their own numbers when they are forwarded: where one machine's
+    // end and another's begin is chance.
+    if events.iter().any(|batch| batch.forwarded) {
+        found.retain(|names| matches!(names, NamesIn::Turns(_)));
+    }
+    found
+}
+
+/// Whether one channel has a name before another, and a second channel has it after that.
+fn disagree(channels: &[NamesIn]) -> bool {
+    let mut ordered: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for names in channels {
+        let NamesIn::Chain(chain) = names else {
             continue;
+        };
+        for (place, before) in chain.iter().enumerate() {
+            for after in chain.iter().skip(place + 1) {
+                if ordered.contains(&(after.as_str(), before.as_str())) {
+                    return true;
+                }
+                ordered.insert((before, after));
+            }
         }
-        let name = computer.to_lowercase();
-        returned |= !seen.insert(name.clone());
-        chain.push(name);
     }
-    if returned || seen.len() > MOST_NAMES {
-        return NamesIn::Turns(seen);
-    }
-    // Records of another machine keep their own numbers when they are forwarded, and meet in one
-    // log whatever their channel.
-    let mut channels = events.iter().flat_map(|batch| &batch.channels);
-    let channel = channels.next();
-    let forwarded = channels.any(|other| Some(other) != channel);
-    if forwarded || events.iter().any(|batch| batch.forwarded) {
-        chain.clear();
-    }
-    NamesIn::Chain(chain)
+    false
 }
