@@ -17,7 +17,7 @@ mod program;
 mod support;
 
 use program::prtrace;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -192,7 +192,9 @@ fn hold(part: &str, inputs: &[Input]) {
     }
     // One part of the tests blesses at a time.
     static FILE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _one = FILE.lock().unwrap();
+    let _one = FILE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let text = fs::read_to_string(FROZEN).unwrap_or_default();
     let mut frozen: BTreeMap<String, String> = BTreeMap::new();
     for line in text.lines() {
@@ -214,12 +216,12 @@ fn hold(part: &str, inputs: &[Input]) {
         .into_iter()
         .filter(|(key, _)| key.starts_with(&format!("{part}\t")));
     let frozen: BTreeMap<String, String> = of_part.collect();
-    let mut changed: Vec<&String> = Vec::new();
+    let mut changed: BTreeSet<&String> = BTreeSet::new();
     for key in frozen.keys().chain(lines.keys()) {
         let (before, after) = (frozen.get(key), lines.get(key));
         let is_ours = part == "own";
         if before != after && (is_ours || before.is_some() && after.is_some()) {
-            changed.push(key);
+            changed.insert(key);
         }
     }
     let compared = lines.keys().filter(|key| frozen.contains_key(*key)).count();
