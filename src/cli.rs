@@ -12,10 +12,13 @@ use std::path::PathBuf;
     arg_required_else_help = true,
     args_conflicts_with_subcommands = true
 )]
-#[command(
-    after_help = "Exit status: 0 no failed window, 1 some, 2 the job could not be done.\n\
-    A path that is named like a command is reached as ./NAME or with analyze."
-)]
+#[command(after_help = "Exit status:\n  \
+      0  nothing failed, and there was evidence for it\n  \
+      1  a window or registration run failed\n  \
+      2  the job could not be done\n  \
+      3  nothing failed in what was read, but that is no all-clear: no machine has evidence of\n     \
+         its state, or a named path gave nothing\n\n\
+    A path that is named like a command is reached as ./NAME or with analyze.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,

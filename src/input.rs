@@ -94,6 +94,22 @@ impl Roots {
         }
     }
 
+    /// Whether a root is a folder.
+    pub(crate) fn is_folder(&self, number: usize) -> bool {
+        self.roots
+            .get(number)
+            .is_some_and(|root| root.path.is_dir())
+    }
+
+    /// Whether a root holds another one, which is read for itself.
+    pub(crate) fn holds_others(&self, number: usize) -> bool {
+        let real = self.roots.get(number).and_then(|root| root.real.as_ref());
+        real.is_some_and(|real| {
+            let mut inner = self.inner.iter();
+            inner.any(|inner| inner != real && inner.starts_with(real))
+        })
+    }
+
     /// The paths as the report prints them, by their numbers.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         self.roots.iter().map(|root| display(&root.path))
@@ -284,6 +300,35 @@ pub(crate) fn volume_beside_others(candidate: &Candidate, kind: Kind) -> Option<
             volume::told(&candidate.name, Start::Read(kind))
         }
         _ => None,
+    }
+}
+
+/// The endings of event logs and archives.
+const EVIDENCE: [&str; 8] = ["evtx", "zip", "cab", "tar", "gz", "tgz", "7z", "rar"];
+
+/// Whether a file is an event log or archive by its name, so that it must be told if it is none.
+pub(crate) fn claims_evidence(name: &str) -> bool {
+    EVIDENCE.contains(&&*extension(name))
+}
+
+/// What is said of a file that is no event log or archive although its name says so.
+pub(crate) fn false_claim(name: &str, start: &[u8]) -> String {
+    let extension = extension(name);
+    let start = start.trim_ascii_start();
+    let start = start.get(..14).unwrap_or(start).to_ascii_lowercase();
+    if start.starts_with(b"<html") || start.starts_with(b"<!doctype html") {
+        return format!(
+            "a web page named .{extension}: a download that failed or needed a sign-in; \
+             download it again"
+        );
+    }
+    match &*extension {
+        "evtx" => {
+            "not an event log, though named .evtx: it starts with neither ElfFile nor a chunk; \
+             collect it again"
+                .to_owned()
+        }
+        _ => format!("not an archive, though named .{extension}: download or collect it again"),
     }
 }
 

@@ -69,7 +69,9 @@ pub(crate) struct Batch {
     /// number of them.
     pub(crate) computers: BTreeSet<Arc<str>>,
     /// The channels that they name.
-    channels: BTreeSet<Arc<str>>,
+    pub(crate) channels: BTreeSet<Arc<str>>,
+    /// When the first and the last of them were written.
+    pub(crate) extent: Option<(Filetime, Filetime)>,
     order: Order,
 }
 
@@ -77,8 +79,12 @@ impl Batch {
     pub(crate) fn of(events: Vec<Event>, forwarded: bool) -> Batch {
         let (mut computers, mut channels) = (BTreeSet::new(), BTreeSet::new());
         let mut order = Order::default();
+        let mut extent: Option<(Filetime, Filetime)> = None;
         let mut last: Option<&Event> = None;
         for event in &events {
+            let time = event.written();
+            let (first, until) = extent.unwrap_or((time, time));
+            extent = Some((first.min(time), until.max(time)));
             let same = |last: &Event| {
                 Arc::ptr_eq(&last.computer, &event.computer)
                     && Arc::ptr_eq(&last.channel, &event.channel)
@@ -97,6 +103,7 @@ impl Batch {
             forwarded,
             computers,
             channels,
+            extent,
             order,
         }
     }
@@ -110,6 +117,7 @@ impl Batch {
         self.events.append(&mut next.events);
         self.forwarded |= next.forwarded;
         self.channels.extend(std::mem::take(&mut next.channels));
+        self.extent = earliest_and_latest(self.extent, next.extent);
         true
     }
 
@@ -118,6 +126,17 @@ impl Batch {
         let forwarded = |(event, number): (&Event, &u64)| event.record_id != *number;
         let forwarded = events.iter().zip(numbers).any(forwarded);
         Batch::of(events, forwarded)
+    }
+}
+
+/// The times from the first to the last of two stretches of events.
+pub(crate) fn earliest_and_latest(
+    one: Option<(Filetime, Filetime)>,
+    other: Option<(Filetime, Filetime)>,
+) -> Option<(Filetime, Filetime)> {
+    match (one, other) {
+        (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+        (one, other) => one.or(other),
     }
 }
 

@@ -21,6 +21,8 @@ use std::time::Instant;
 const FAILURES: u8 = 1;
 /// The job could not be done.
 const NOT_DONE: u8 = 2;
+/// Nothing failed in what was read, and that is no all-clear.
+const NO_ALL_CLEAR: u8 = 3;
 
 fn main() -> ExitCode {
     // A parser that fails on hostile bytes is a problem in the report, not a message here.
@@ -129,6 +131,7 @@ fn text_from_stdin() -> Result<String, String> {
 fn analyze(arguments: &Analyze) -> Result<ExitCode, String> {
     let logs = &arguments.logs;
     let scan = read(logs)?;
+    let named_in_vain = scan.named_in_vain();
     let narrow = narrow(logs);
     let totals = Output::new(logs.output.as_deref()).write(|out| match arguments.format {
         ReportFormat::Jsonl => report::jsonl::write(scan, narrow.as_ref(), out),
@@ -163,7 +166,7 @@ fn analyze(arguments: &Analyze) -> Result<ExitCode, String> {
             "prtrace: problems: {problems}, which CSV has no rows for; --format text lists them"
         );
     }
-    Ok(status(totals))
+    Ok(status(totals, named_in_vain))
 }
 
 /// Whether the text is about causes rather than about each machine.
@@ -183,7 +186,7 @@ fn timeline(arguments: &Timeline) -> Result<ExitCode, String> {
         Format::Text => report::timeline::write(&report, out),
         Format::Json => report::json::write(&report, out),
     })?;
-    Ok(status(report.totals))
+    Ok(status(report.totals, scan.named_in_vain()))
 }
 
 /// What of the machines is asked for, if not all.
@@ -234,10 +237,13 @@ fn read(logs: &Logs) -> Result<scan::Scan, String> {
     Ok(scan)
 }
 
-fn status(totals: report::Totals) -> ExitCode {
-    match totals.has_failures() {
-        true => ExitCode::from(FAILURES),
-        false => ExitCode::SUCCESS,
+fn status(totals: report::Totals, named_in_vain: bool) -> ExitCode {
+    if totals.has_failures() {
+        ExitCode::from(FAILURES)
+    } else if named_in_vain || !totals.has_evidence() {
+        ExitCode::from(NO_ALL_CLEAR)
+    } else {
+        ExitCode::SUCCESS
     }
 }
 

@@ -26,7 +26,8 @@ pub struct Problem {
 pub enum ProblemKind {
     /// It could not be opened or read.
     Unreadable,
-    /// It was named on its own and is no event log.
+    /// It was named on its own, or its name says that it is an event log or archive, and it is
+    /// neither.
     NotALog,
     /// An archive or disk image of a kind that is not read, or a feature of one.
     Unsupported,
@@ -56,6 +57,31 @@ pub enum ProblemKind {
     NameLost,
     /// Several computers have one name.
     SameName,
+    /// It was read, and there is no event of the selected providers in it.
+    NoEvidence,
+}
+
+impl ProblemKind {
+    /// What to do about an input that gave nothing for this reason.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        use ProblemKind::*;
+        match self {
+            Unreadable => "check the path and who may read it, or copy the file again",
+            NotALog => "collect or download it again",
+            Unsupported => "unpack it and name the folder",
+            NotFollowed => "name its target",
+            Encrypted => "unpack it with its password and name the folder",
+            LimitReached => "unpack it and name the folder, or raise the limit",
+            DamagedArchive | DamagedHeader | Truncated | DamagedChunk | ChecksumMismatch
+            | DamagedRecords | UndecodableRecord | ParserFailure => "collect or copy it again",
+            NameLost | SameName => "name each machine's logs by themselves",
+            NoEvidence => {
+                "collect AAD/Operational, AAD/Analytic (off by default) and User Device \
+                 Registration/Admin, as Microsoft's Auth scripts do"
+            }
+        }
+    }
 }
 
 /// An I/O error in words that are the same on every system, where it is a common one; else in the

@@ -87,7 +87,7 @@ fn total(paths: &[PathBuf], done: &AtomicBool) -> u64 {
 
 /// Says what was read of each path, and how long threads were busy with it.
 pub(crate) fn summary(scan: &Scan, elapsed: Duration) {
-    for input in &scan.inputs {
+    for input in scan.inputs.iter().filter(|input| input.named) {
         let counts = input.counts;
         eprintln!(
             "{}: {} logs, {}, {} records ({} of ours), {} other files, {:.3} s of a thread",

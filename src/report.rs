@@ -10,7 +10,7 @@ use crate::analysis::{self, Analysis};
 use crate::code::Code;
 use crate::event::{Data, Event};
 use crate::problem::ProblemKind;
-use crate::scan::Scan;
+use crate::scan::{InputKind, Scan};
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use rayon::prelude::*;
 #[cfg(feature = "cli")]
@@ -45,7 +45,7 @@ pub use words::*;
 #[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Report<'a> {
-    /// Version of this format: 1.
+    /// Version of this format: 2.
     pub schema_version: Version,
     /// Version of the program.
     pub prtrace: &'static str,
@@ -55,8 +55,10 @@ pub struct Report<'a> {
     pub machines: Vec<MachineReport<'a>>,
     /// Failures with one signature over all machines, by number of machines.
     pub groups: Vec<GroupReport>,
-    /// What each input was. Not built yet.
-    pub inputs: Vec<Never>,
+    /// Evidence that was never collected, of no machine. Not built yet.
+    pub gaps: Vec<Never>,
+    /// The named paths, and every other file that should have given something and did not.
+    pub inputs: Vec<InputReport<'a>>,
     /// Problems that belong to no machine.
     pub problems: Vec<ProblemReport<'a>>,
     /// Whether it was narrowed: what is not there may be left out.
@@ -69,7 +71,7 @@ pub struct Report<'a> {
 #[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Summary<'a> {
-    /// Version of this format: 1.
+    /// Version of this format: 2.
     pub schema_version: Version,
     /// Version of the program.
     pub prtrace: &'static str,
@@ -77,16 +79,18 @@ pub struct Summary<'a> {
     pub totals: Totals,
     /// Failures with one signature over all machines, by number of machines.
     pub groups: Vec<GroupReport>,
-    /// What each input was. Not built yet.
-    pub inputs: Vec<Never>,
+    /// Evidence that was never collected, of no machine. Not built yet.
+    pub gaps: Vec<Never>,
+    /// The named paths, and every other file that should have given something and did not.
+    pub inputs: Vec<InputReport<'a>>,
     /// Problems that belong to no machine.
     pub problems: Vec<ProblemReport<'a>>,
 }
 
-/// A line of JSON Lines.
+/// A line of JSON Lines: its first key, `record`, says which.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "cli", derive(JsonSchema))]
-#[serde(untagged)]
+#[serde(tag = "record", rename_all = "snake_case")]
 pub enum Line<'a> {
     /// Each line but the last.
     Machine(&'a MachineReport<'a>),
@@ -99,7 +103,7 @@ pub enum Line<'a> {
 pub struct Version;
 
 /// The current version.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Serialize for Version {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -141,6 +145,20 @@ pub struct Totals {
     pub problems: u64,
     /// Files in the folders that are no event logs.
     pub other_files: u64,
+    /// Machines whose state is `failing`.
+    pub machines_failing: u64,
+    /// Machines whose state is `no_evidence`.
+    pub machines_without_evidence: u64,
+    /// Findings of all machines. Not built yet.
+    pub findings: Option<u64>,
+    /// Texts of dsregcmd that were read. Not built yet.
+    pub status_texts: Option<u64>,
+    /// Records of other providers.
+    pub records_foreign: u64,
+    /// Records of ours that were seen and could not be decoded.
+    pub records_lost: u64,
+    /// Bytes that could not be read, in all problems.
+    pub bytes_lost: u64,
 }
 
 /// The failed windows and runs of one signature.
@@ -276,8 +294,12 @@ pub struct MachineReport<'a> {
     pub other_failures: Vec<FailureReport<'a>>,
     /// The events that belong to no window or run; filled for the timeline only.
     pub other_events: Vec<EventReport<'a>>,
+    /// What is known of the device.
+    pub device: DeviceReport<'a>,
     /// What dsregcmd said. Not built yet.
     pub device_status: Option<Never>,
+    /// What is wrong, and what to do about it. Not built yet.
+    pub findings: Vec<Never>,
     /// How it stands, and what that means.
     pub diagnosis: MachineDiagnosis<'a>,
     /// Evidence that was never collected. Not built yet.
@@ -409,6 +431,8 @@ pub struct LinkReport {
 pub struct MachineDiagnosis<'a> {
     /// The worst of its strands: the registration, and the token of each user.
     pub state: StateName,
+    /// The finding that says so. Not built yet.
+    pub finding: Option<Never>,
     /// The registration's own state.
     pub registration: StateName,
     /// The window or run that says so.
@@ -787,10 +811,7 @@ pub struct EventReport<'a> {
     /// Its name; null if the ID is not known.
     pub name: Option<&'static str>,
     /// Its values; secrets are masked.
-    #[cfg_attr(
-        feature = "cli",
-        schemars(with = "std::collections::BTreeMap<String, String>")
-    )]
+    #[cfg_attr(feature = "cli", schemars(with = "Vec<ValueReport<'a>>"))]
     #[serde(serialize_with = "data")]
     pub data: Data<'a>,
     /// The event itself.
@@ -802,7 +823,101 @@ pub struct EventReport<'a> {
 }
 
 fn data<S: Serializer>(data: &Data<'_>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(data.iter())
+    serializer.collect_seq(data.iter().map(|(name, value)| ValueReport { name, value }))
+}
+
+/// A value of an event.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+struct ValueReport<'a> {
+    /// The field's name; empty if the record gives none.
+    name: &'a str,
+    /// Its value as text.
+    value: &'a str,
+}
+
+/// A path that the user named, or another file that gave nothing.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct InputReport<'a> {
+    /// Its path.
+    pub path: &'a str,
+    /// What it is.
+    pub kind: InputKind,
+    /// Its size, of a folder that of the logs in it; null if it could not be read.
+    pub bytes: Option<u64>,
+    /// What collected it. Not built yet.
+    pub collector: Option<Never>,
+    /// The channels of its events.
+    pub channels: Vec<&'a str>,
+    /// The machines that these belong to.
+    pub machines: Vec<&'a str>,
+    /// Every record in it.
+    pub records: u64,
+    /// The records of the selected providers, copies included.
+    pub events: u64,
+    /// The time of the first of these.
+    pub first: Option<Time>,
+    /// The time of the last.
+    pub last: Option<Time>,
+    /// Why it gave none; null if it gave some.
+    pub skipped: Option<SkippedReport<'a>>,
+}
+
+/// Why an input gave nothing.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct SkippedReport<'a> {
+    /// What kind of problem.
+    pub kind: ProblemKind,
+    /// What was found.
+    pub detail: &'a str,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+/// What is known of a device.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct DeviceReport<'a> {
+    /// How it is joined. Not built yet.
+    pub join: Option<Never>,
+    /// Its ID in the tenant, as the newest event names it.
+    pub device_id: Option<Guid>,
+    /// The tenant's ID, as the newest event names it.
+    pub tenant_id: Option<Guid>,
+    /// The build of Windows. Not built yet.
+    pub os_build: Option<Never>,
+    /// Whether a TPM protects its key. Not built yet.
+    pub tpm_protected: Option<Never>,
+    /// Where the IDs come from.
+    pub evidence: Vec<EvidenceReport<'a>>,
+}
+
+/// What a conclusion rests on.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema), schemars(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct EvidenceReport<'a> {
+    /// What it is.
+    pub kind: EvidenceKind,
+    /// The event's ID.
+    pub event_id: Option<u32>,
+    /// Where it was written.
+    pub channel: Option<&'a str>,
+    /// Record ID in that channel.
+    pub record_id: Option<u64>,
+    /// When.
+    pub time: Option<Time>,
+    /// The log or text; null where several hold the channel's events.
+    pub path: Option<&'a str>,
+    /// The line of a text.
+    pub line: Option<u64>,
+    /// What it says.
+    pub says: Option<&'a str>,
 }
 
 /// What could not be read.

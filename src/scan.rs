@@ -21,12 +21,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 mod gathered;
+mod inputs;
 mod log;
 
 use gathered::{Gathered, refused, refused_or_failed};
+use inputs::OfRoots;
+pub use inputs::{Input, InputKind, Skipped};
 use log::{Part, Slots, Source, offset_of, slots_in};
 
 /// Slots that are read in one go by one thread: 8 MiB.
@@ -190,24 +193,16 @@ pub struct Scan {
     pub bytes: u64,
     /// Records seen, ours and others.
     pub records_read: u64,
+    /// Records of other providers.
+    pub records_foreign: u64,
+    /// Records of ours that could not be decoded.
+    pub records_lost: u64,
     /// Selected events that several logs held: those beyond the first.
     pub duplicates: u64,
     /// Files in folders and archives that are no event logs.
     pub other_files: u64,
-    /// What was read of each path named, by path.
+    /// The named paths, and every other file that should have given something and did not, by path.
     pub inputs: Vec<Input>,
-}
-
-/// What was read of a path that the user named.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Input {
-    /// The path as the report prints it.
-    pub path: String,
-    /// What was found in it.
-    pub counts: Counts,
-    /// How long threads took to read its logs, unpacking included, added up.
-    pub busy: Duration,
 }
 
 /// Sums over files.
@@ -222,6 +217,8 @@ pub struct Counts {
     pub records: u64,
     /// Their records of ours, copies included.
     pub events: u64,
+    /// Records of ours that could not be decoded.
+    pub lost: u64,
     /// Files that are no event logs.
     pub other_files: u64,
 }
@@ -232,6 +229,7 @@ impl Counts {
         self.bytes += other.bytes;
         self.records += other.records;
         self.events += other.events;
+        self.lost += other.lost;
         self.other_files += other.other_files;
     }
 }
@@ -361,30 +359,35 @@ fn scan_in_pool(paths: &[PathBuf], options: Options, progress: &Progress) -> Res
         .extend(std::mem::take(&mut found.left_out).into_problems());
     found.problems.sort();
     let mut totals = Counts::default();
-    let mut inputs = Vec::with_capacity(names.len());
-    for (number, name) in names.iter().enumerate() {
-        let (counts, busy) = found.counts.remove(&number).unwrap_or_default();
-        totals.add(counts);
-        inputs.push(Input {
-            path: name.to_string(),
-            counts,
-            busy,
-        });
-    }
-    inputs.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+        .counts
+        .values()
+        .for_each(|(counts, _)| totals.add(*counts));
     if totals.logs == 0 {
         return Err(nothing_to_read(paths, &found.problems));
     }
-    let sorted = machine::sort_by_machine(found.logs, found.hints, options.separate_bundles);
-    let mut problems = found.problems;
+    let (logs, hints) = (
+        std::mem::take(&mut found.logs),
+        std::mem::take(&mut found.hints),
+    );
+    let mut of_roots = OfRoots::new(&logs);
+    let sorted = machine::sort_by_machine(logs, hints, options.separate_bundles);
+    sorted
+        .machines
+        .iter()
+        .for_each(|machine| of_roots.add(machine));
+    let mut problems = std::mem::take(&mut found.problems);
     problems.extend(sorted.problems);
     problems.sort();
+    let inputs = inputs::inputs(&roots, &names, &mut found, of_roots, &mut problems);
     Ok(Scan {
         machines: sorted.machines,
         problems,
         logs: totals.logs,
         bytes: totals.bytes,
         records_read: totals.records,
+        records_foreign: totals.records.saturating_sub(totals.events + totals.lost),
+        records_lost: totals.lost,
         duplicates: sorted.duplicates,
         other_files: totals.other_files,
         inputs,
@@ -456,6 +459,14 @@ struct Job<'a> {
     counted: Counted<'a>,
 }
 
+impl Scan {
+    /// Whether a path that the user named gave no event, whatever the others gave.
+    pub fn named_in_vain(&self) -> bool {
+        let mut inputs = self.inputs.iter();
+        inputs.any(|input| input.named && input.skipped.is_some())
+    }
+}
+
 impl Job<'_> {
     /// Reads a file that was found on the disk.
     fn file(&self, candidate: Candidate, worker: &mut Worker) -> Gathered {
@@ -517,6 +528,9 @@ impl Job<'_> {
             gathered.left_out(&place, ProblemKind::Unsupported, detail);
             self.counted.bytes(size);
             return Ok(());
+        }
+        if place.named {
+            gathered.files.insert(place.root, (kind.into(), size));
         }
         match kind {
             Kind::Log(header) => {
@@ -662,9 +676,13 @@ impl Job<'_> {
                 );
                 gathered.left_out(place, ProblemKind::Unsupported, detail);
             }
-            Kind::Empty if place.named => {
+            Kind::Empty if place.named || input::claims_evidence(name) => {
                 let detail = "the file is empty: collect it again".to_owned();
-                gathered.problem(name, ProblemKind::NotALog, detail, 0);
+                gathered.left_out(place, ProblemKind::NotALog, detail);
+            }
+            _ if input::claims_evidence(name) => {
+                let detail = input::false_claim(name, &text());
+                gathered.left_out(place, ProblemKind::NotALog, detail);
             }
             _ if gathered.hints.learn(name, &place.source, text) => gathered.other(place),
             _ if place.named => {
@@ -691,7 +709,7 @@ impl Job<'_> {
             gathered.left_out(place, ProblemKind::Unsupported, detail);
             return Ok(gathered);
         }
-        match kind {
+        let found = match kind {
             archive::Kind::Zip => match Zip::open(bytes.clone(), budget) {
                 Ok(zip) => self.parts(bytes, zip.parts(), place, budget, &|part, visit| {
                     zip.read_part(part, budget, visit)
@@ -705,9 +723,10 @@ impl Job<'_> {
                 Err(refusal) => Ok(refused(place, vec![refusal])),
             },
             archive::Kind::Gzip | archive::Kind::Tar => {
-                self.stream(&mut bytes.cursor(), kind, place, budget, worker)
+                return self.stream(&mut bytes.cursor(), kind, place, budget, worker);
             }
-        }
+        };
+        Ok(found?.or_no_evidence(place, kind))
     }
 
     /// Reads the parts of an archive, several at a time.
@@ -795,7 +814,8 @@ impl Job<'_> {
             archive::Kind::Gzip => archive::gzip::each(reader, &place.name, budget, &mut visit),
             _ => archive::tar::each(reader, budget, &mut visit),
         }));
-        found.map(|gathered| gathered.with(refused_or_failed(place, refusals)))
+        let found = found?.with(refused_or_failed(place, refusals));
+        Ok(found.or_no_evidence(place, kind))
     }
 
     /// Reads a member of an archive.

@@ -3,7 +3,7 @@
 //! Each file of `tests/cases` holds cases: a title line that starts with `==`, a scenario (see
 //! `tests/support/scenario.rs`), a line `=>`, and lines `path = value`. A path is one into the JSON
 //! of the first machine, or of the whole report where it starts with `/`; `*` collects over an
-//! array, `len` is its length.
+//! array, `len` is its length, and a name finds the value of that name.
 
 mod support;
 
@@ -62,13 +62,16 @@ fn fact(report: &Value, path: &str) -> String {
             .flat_map(|value| match (part, value) {
                 ("len", Value::Array(list)) => vec![list.len().into()],
                 ("*", Value::Array(list)) => list,
-                (index, Value::Array(mut list)) => {
-                    let index: usize = index.parse().expect("an index");
-                    match index < list.len() {
-                        true => vec![list.swap_remove(index)],
-                        false => vec![Value::String("(not there)".into())],
-                    }
-                }
+                (index, Value::Array(mut list)) => match index.parse::<usize>() {
+                    Ok(index) if index < list.len() => vec![list.swap_remove(index)],
+                    Ok(_) => vec![Value::String("(not there)".into())],
+                    // Values of an event, by their names.
+                    Err(_) => list
+                        .into_iter()
+                        .filter(|value| value["name"] == index)
+                        .map(|mut value| value["value"].take())
+                        .collect(),
+                },
                 (key, Value::Object(mut object)) => match object.remove(key) {
                     Some(value) => vec![value],
                     None => vec![Value::String(format!("(no key {key})"))],

@@ -9,6 +9,7 @@ use program::prtrace;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use support::{evtx, file_names, hostile, scenario};
@@ -70,16 +71,25 @@ fn the_exit_status_says_whether_a_window_failed() {
         evtx::write_log(&[]).unwrap(),
     )
     .unwrap();
+    fs::write(folder.path().join("notes.txt"), b"nothing").unwrap();
     for (arguments, expected) in [
         (&["healthy"][..], 0),
         (&["failing"], 1),
         (&["healthy", "failing"], 1),
-        (&["incomplete"], 0),
         (&["recovered"], 0),
-        (&["none.evtx"], 0),
+        // Nothing tells how the machine stands.
+        (&["incomplete"], 3),
+        (&["none.evtx"], 3),
+        (&["incomplete", "healthy"], 0),
+        // One of the paths gave nothing, or is none.
+        (&["healthy", "none.evtx"], 3),
+        (&["healthy", "missing"], 3),
+        (&["healthy", "notes.txt"], 3),
+        (&["failing", "missing"], 1),
+        (&["--at", "1999-01-01T00:00:00Z", "healthy"], 3),
         (&["."], 1),
     ] {
-        for format in ["text", "json"] {
+        for format in ["text", "json", "jsonl"] {
             let mut with_format = vec!["--format", format];
             with_format.extend(arguments);
             let output = run_in(folder.path(), &with_format);
@@ -87,7 +97,174 @@ fn the_exit_status_says_whether_a_window_failed() {
             assert_eq!(text(&output.stderr), "");
             assert!(!output.stdout.is_empty());
         }
+        let csv = [&["--format", "csv"], arguments].concat();
+        assert_eq!(status(&run_in(folder.path(), &csv)), expected, "{csv:?}");
+        let timeline = [&["timeline"], arguments].concat();
+        assert_eq!(
+            status(&run_in(folder.path(), &timeline)),
+            expected,
+            "{timeline:?}"
+        );
     }
+}
+
+/// A zip of these members, stored.
+fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+    for (name, bytes) in members {
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file(*name, options).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// Zips of a healthy machine, of logs of others, of nothing and of a text; a web page and an empty
+/// file named .zip, a text named .evtx, and one that claims nothing.
+fn pile() -> tempfile::TempDir {
+    let folder = folder();
+    write_logs(HEALTHY, &folder.path().join("logs"));
+    let log = fs::read(folder.path().join("logs/Aad_Analytic.evtx")).unwrap();
+    fs::remove_dir_all(folder.path().join("logs")).unwrap();
+    let empty = evtx::write_log(&[]).unwrap();
+    let healthy = zip(&[("a/Aad_Analytic.evtx", &log), ("a/Security.evtx", &empty)]);
+    for (name, bytes) in [
+        ("PC-1.zip", healthy.clone()),
+        (
+            "PC-2.zip",
+            zip(&[("Security.evtx", &empty), ("x/System.evtx", &empty)]),
+        ),
+        ("nothing.zip", zip(&[])),
+        ("notes.zip", zip(&[("readme.txt", b"nothing")])),
+        (
+            "outer.zip",
+            zip(&[("in.zip", &healthy), ("PC-3.zip", &zip(&[]))]),
+        ),
+        (
+            "customer.zip",
+            b"\r\n<!DOCTYPE html><title>Sign in</title>".to_vec(),
+        ),
+        ("empty.zip", Vec::new()),
+        ("false.evtx", b"nothing".to_vec()),
+        ("readme.txt", b"nothing".to_vec()),
+        ("Security.evtx", empty.clone()),
+    ] {
+        fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn what_gave_nothing_is_told_in_every_format() {
+    let folder = pile();
+    let within = folder.path();
+    let no_log = "there is no event log (.evtx) in it";
+    let expected = [
+        (
+            "customer.zip",
+            "not_a_log",
+            "a web page named .zip: a download that failed or needed a sign-in; download it again",
+        ),
+        (
+            "empty.zip",
+            "not_a_log",
+            "the file is empty: collect it again",
+        ),
+        (
+            "false.evtx",
+            "not_a_log",
+            "not an event log, though named .evtx: it starts with neither ElfFile nor a chunk; \
+             collect it again",
+        ),
+        ("notes.zip", "no_evidence", no_log),
+        ("nothing.zip", "no_evidence", no_log),
+        ("outer.zip!PC-3.zip", "no_evidence", no_log),
+        ("PC-2.zip", "no_evidence", "2 event logs without a record"),
+    ];
+    let named = || {
+        file_names(within)
+            .into_iter()
+            .filter(|name| !matches!(name.as_str(), "readme.txt" | "Security.evtx"))
+    };
+    let one = vec![".".to_owned()];
+    for (arguments, lead, code) in [(one, "./", 0), (named().collect(), "", 3)] {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let formatted = |format: &str| {
+            let output = run_in(within, &[&["--format", format], &arguments[..]].concat());
+            assert_eq!(status(&output), code, "{format} {arguments:?}");
+            text(&output.stdout).to_owned()
+        };
+        let report: Value = serde_json::from_str(&formatted("json")).unwrap();
+        let lines = formatted("jsonl");
+        let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        assert_eq!(last["inputs"], report["inputs"]);
+        assert_eq!(report["totals"]["problems"], expected.len());
+        let inputs = report["inputs"].as_array().unwrap();
+        let skipped = inputs.iter().filter(|input| !input["skipped"].is_null());
+        let mut skipped: Vec<(&str, &str, &str)> = skipped
+            .map(|input| {
+                let skipped = &input["skipped"];
+                assert_eq!(input["events"], 0);
+                assert!(skipped["remedy"].as_str().unwrap().len() > 10);
+                (
+                    input["path"].as_str().unwrap().strip_prefix(lead).unwrap(),
+                    skipped["kind"].as_str().unwrap(),
+                    skipped["detail"].as_str().unwrap(),
+                )
+            })
+            .collect();
+        skipped.sort_by_key(|(path, ..)| path.to_lowercase());
+        assert_eq!(skipped, expected);
+        // Text, table and timeline name each of them, too.
+        let timeline = run_in(within, &[&["timeline"], &arguments[..]].concat());
+        for shown in [
+            &formatted("text"),
+            &formatted("csv"),
+            text(&timeline.stdout),
+        ] {
+            for (path, _, detail) in expected {
+                assert!(shown.contains(&format!("{lead}{path}")), "{path}: {shown}");
+                let words = detail.split(' ').next().unwrap();
+                assert!(shown.contains(words));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_input_says_what_it_is_and_what_it_gave() {
+    let folder = pile();
+    let arguments = ["--format", "json", "PC-1.zip", "outer.zip", "PC-2.zip", "."];
+    let report = json(&run_in(folder.path(), &arguments));
+    let channels = ["Microsoft-Windows-AAD/Analytic"];
+    let given = |path: &str, kind: &str, records: u64| {
+        let bytes = fs::metadata(folder.path().join(path)).unwrap().len();
+        serde_json::json!({
+            "path": path, "kind": kind, "bytes": bytes, "collector": null, "channels": channels,
+            "machines": ["PC-1.contoso.com"], "records": records, "events": 2,
+            "first": "2026-03-02T08:00:00.0000000Z", "last": "2026-03-02T08:00:01.0000000Z",
+            "skipped": null
+        })
+    };
+    let inputs = report["inputs"].as_array().unwrap();
+    let of = |path: &str| inputs.iter().find(|input| input["path"] == path).unwrap();
+    assert_eq!(*of("PC-1.zip"), given("PC-1.zip", "zip", 2));
+    assert_eq!(*of("outer.zip"), given("outer.zip", "zip", 2));
+    // What gave events is named for itself, so the folder did not give nothing.
+    assert_eq!(of(".")["kind"], "folder");
+    assert_eq!(of(".")["skipped"], Value::Null);
+    let empty = of("PC-2.zip");
+    assert_eq!(empty["channels"], Value::from(Vec::<Value>::new()));
+    assert_eq!(
+        (&empty["first"], &empty["records"]),
+        (&Value::Null, &0.into())
+    );
+    let paths: Vec<&str> = inputs
+        .iter()
+        .map(|input| input["path"].as_str().unwrap())
+        .collect();
+    assert!(paths.is_sorted());
+    assert!(!paths.contains(&"./readme.txt") && !paths.contains(&"./Security.evtx"));
 }
 
 #[test]
@@ -221,8 +398,8 @@ fn what_cannot_be_read_is_one_line_that_says_what_and_where() {
         (&["nologs"], format!("nologs: {no_log}")),
         (
             &["notes.evtx"],
-            "notes.evtx: not an event log: it starts with neither ElfFile nor a chunk; name logs \
-             (.evtx), archives or folders"
+            "notes.evtx: not an event log, though named .evtx: it starts with neither ElfFile nor a \
+             chunk; collect it again"
                 .to_owned(),
         ),
         (
@@ -637,7 +814,7 @@ fn in_a_folder_other_files_are_counted_and_no_problem() {
     let folder = folder();
     write_logs(HEALTHY, folder.path());
     fs::write(folder.path().join("notes.txt"), b"nothing").unwrap();
-    fs::write(folder.path().join("zero.evtx"), b"").unwrap();
+    fs::write(folder.path().join("zero.dat"), b"").unwrap();
     let report = json(&run_in(folder.path(), &["--format", "json", "."]));
     assert_eq!(report["totals"]["other_files"], 2);
     assert_eq!(report["totals"]["problems"], 0);

@@ -198,12 +198,21 @@ fn json_lines_are_the_parts_of_the_json_report() {
     let report: Value =
         serde_json::from_str(&printed(folder.path(), &[".", "--format", "json"])).unwrap();
     let lines = printed(folder.path(), &[".", "--format", "jsonl"]);
-    let lines: Vec<Value> = lines
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let (last, machines) = lines.split_last().unwrap();
-    assert_eq!(report["machines"].as_array().unwrap(), machines);
+    // Each line says first what it is.
+    let record_of = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let mut members = line.as_object().unwrap().clone();
+        let (first, record) = members.shift_remove_entry("record").unwrap();
+        assert!(line.to_string().starts_with(&format!("{{\"{first}\":")));
+        (record, Value::from(members))
+    };
+    let lines: Vec<(Value, Value)> = lines.lines().map(record_of).collect();
+    let ((record, last), machines) = lines.split_last().unwrap();
+    assert_eq!(record, "summary");
+    assert!(machines.iter().all(|(record, _)| record == "machine"));
+    let machines: Vec<&Value> = machines.iter().map(|(_, machine)| machine).collect();
+    let expected: Vec<&Value> = report["machines"].as_array().unwrap().iter().collect();
+    assert!(machines == expected);
     let mut rest = report.clone();
     rest.as_object_mut().unwrap().shift_remove("machines");
     assert_eq!(*last, rest);
@@ -266,6 +275,13 @@ fn csv_has_a_row_for_each_failure() {
             failures.extend(failed.map(|of| (machine, of)));
         }
     }
+    // The archive that is not read is told, too.
+    let (input, rows) = rows.split_last().unwrap();
+    assert_eq!(
+        ["kind", "sources", "state", "outcome"].map(|column| input[column].as_str()),
+        ["input", "./archive.7z", "no_evidence", "unsupported"]
+    );
+    assert!(input["summary"].starts_with("a 7z archive, which is not read"));
     assert_eq!(rows.len(), failures.len());
     let mut signatures: BTreeMap<&str, u64> = BTreeMap::new();
     for (row, (machine, of)) in rows.iter().zip(failures) {

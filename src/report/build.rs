@@ -44,7 +44,8 @@ impl<'a> Report<'a> {
             totals,
             groups: triage::groups(&machines),
             machines,
-            inputs: Vec::new(),
+            gaps: Vec::new(),
+            inputs: inputs(scan),
             problems,
             is_part: false,
         }
@@ -66,6 +67,9 @@ impl Totals {
             duplicates: scan.duplicates,
             problems: scan.problems.len() as u64,
             other_files: scan.other_files,
+            records_foreign: scan.records_foreign,
+            records_lost: scan.records_lost,
+            bytes_lost: lost(scan.problems.iter().map(|problem| problem.lost_bytes)),
             ..Totals::default()
         }
     }
@@ -83,11 +87,23 @@ impl Totals {
         self.registrations += machine.registrations.len() as u64;
         self.registrations_failed += runs_failed.count() as u64;
         self.problems += machine.problems.len() as u64;
+        match machine.diagnosis.state {
+            StateName::Failing => self.machines_failing += 1,
+            StateName::NoEvidence => self.machines_without_evidence += 1,
+            StateName::Healthy | StateName::Recovered => {}
+        }
+        let lost_here = lost(machine.problems.iter().map(|problem| problem.lost_bytes));
+        self.bytes_lost = self.bytes_lost.saturating_add(lost_here);
     }
 
     /// Whether any window or registration run failed, which the exit status says.
     pub fn has_failures(&self) -> bool {
         self.windows_failed > 0 || self.registrations_failed > 0
+    }
+
+    /// Whether the events say of any machine how it stands.
+    pub fn has_evidence(&self) -> bool {
+        self.machines > self.machines_without_evidence
     }
 }
 
@@ -105,7 +121,82 @@ impl std::ops::AddAssign for Totals {
         self.registrations_failed += other.registrations_failed;
         self.problems += other.problems;
         self.other_files += other.other_files;
+        self.machines_failing += other.machines_failing;
+        self.machines_without_evidence += other.machines_without_evidence;
+        self.records_foreign += other.records_foreign;
+        self.records_lost += other.records_lost;
+        self.bytes_lost = self.bytes_lost.saturating_add(other.bytes_lost);
     }
+}
+
+/// Bytes lost in all. Archives claim any number.
+pub(super) fn lost(bytes: impl Iterator<Item = u64>) -> u64 {
+    bytes.fold(0, u64::saturating_add)
+}
+
+pub(super) fn inputs(scan: &Scan) -> Vec<InputReport<'_>> {
+    let inputs = scan.inputs.iter();
+    inputs
+        .map(|input| InputReport {
+            path: &input.path,
+            kind: input.kind,
+            bytes: input.bytes,
+            collector: None,
+            channels: input.channels.iter().map(|channel| &**channel).collect(),
+            machines: input.machines.iter().map(|machine| &**machine).collect(),
+            records: input.counts.records,
+            events: input.counts.events,
+            first: input.extent.map(|(first, _)| Time(first)),
+            last: input.extent.map(|(_, last)| Time(last)),
+            skipped: input.skipped.as_ref().map(|skipped| SkippedReport {
+                kind: skipped.kind,
+                detail: &skipped.detail,
+                remedy: skipped.kind.remedy(),
+            }),
+        })
+        .collect()
+}
+
+fn device<'a>(machine: &'a Machine, analysis: &Analysis<'_>) -> DeviceReport<'a> {
+    let [device, tenant] = [&analysis.device_ids, &analysis.tenant_ids].map(|ids| ids.last());
+    let mut events: Vec<usize> = device
+        .into_iter()
+        .chain(tenant)
+        .map(|(event, _)| *event)
+        .collect();
+    events.sort_unstable();
+    events.dedup();
+    let evidence = events
+        .into_iter()
+        .filter_map(|event| event_evidence(machine, event));
+    DeviceReport {
+        device_id: device.map(|(_, id)| Guid(*id)),
+        tenant_id: tenant.map(|(_, id)| Guid(*id)),
+        evidence: evidence.collect(),
+        ..DeviceReport::default()
+    }
+}
+
+fn event_evidence(machine: &Machine, index: usize) -> Option<EvidenceReport<'_>> {
+    let event = machine.events.get(index)?;
+    let mut logs = machine
+        .logs
+        .iter()
+        .filter(|log| log.channels.contains(&event.channel));
+    let path = match (logs.next(), logs.next()) {
+        (Some(only), None) => Some(only.path.as_str()),
+        _ => None,
+    };
+    Some(EvidenceReport {
+        kind: EvidenceKind::Event,
+        event_id: Some(event.event_id),
+        channel: Some(&event.channel),
+        record_id: Some(event.record_id),
+        time: Some(Time(event.time())),
+        path,
+        line: None,
+        says: None,
+    })
 }
 
 pub(super) fn machine_report<'a>(
@@ -155,7 +246,9 @@ pub(super) fn machine_report<'a>(
             .filter(|(_, mark)| all_events && !mark.placed)
             .filter_map(|(index, _)| event_report(machine, analysis, index, None))
             .collect(),
+        device: device(machine, analysis),
         device_status: None,
+        findings: Vec::new(),
         diagnosis: machine_diagnosis(analysis),
         gaps: Vec::new(),
         problems: machine.problems.iter().map(problem).collect(),
@@ -587,6 +680,7 @@ fn machine_diagnosis<'a>(analysis: &'a Analysis<'a>) -> MachineDiagnosis<'a> {
     };
     MachineDiagnosis {
         state: analysis.state.into(),
+        finding: None,
         registration: analysis.registration.into(),
         of: subject.and_then(|subject| match subject {
             Subject::Window(number) => Some(Id::Window(number)),

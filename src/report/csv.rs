@@ -1,4 +1,5 @@
-//! The failures as a table: a row for each failed window and run, for spreadsheets.
+//! The failures as a table: a row for each failed window and run, and for each input that gave
+//! nothing, for spreadsheets.
 //!
 //! As RFC 4180 has it, in UTF-8, with a header and lines that end with CR LF. A byte order mark comes
 //! first: without it spreadsheets and Windows PowerShell take UTF-8 for something else. An unknown
@@ -10,8 +11,8 @@
 
 use super::Narrow;
 use super::{
-    DecisiveReport, FailureReport, Id, MachineReport, NetworkReport, OutcomeName, StatusReport,
-    Time, Totals, stream,
+    DecisiveReport, FailureReport, Id, InputReport, MachineReport, NetworkReport, OutcomeName,
+    StatusReport, Time, Totals, stream,
 };
 use crate::code::Code;
 use crate::scan::Scan;
@@ -27,7 +28,8 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 /// - `machine`, `sources`: its name, and the inputs it was found in
 /// - `state`: how the machine stands; `failing`: whether this failure still stands, being the
 ///   newest of a strand that fails
-/// - `kind`, `id`: `window` or `registration`, and its name in the machine's report
+/// - `kind`, `id`: `window` or `registration`, and its name in the machine's report; or `input`, with
+///   the path in `sources`, the kind of problem in `outcome` and what was found in `summary`
 /// - `operation`: acquire or refresh; of a run its phase. `prt`: entra or enterprise
 /// - `user`: the user principal name, else the SID
 /// - `start`, `end`, `outcome`
@@ -89,7 +91,30 @@ pub fn write(mut scan: Scan, narrow: Option<&Narrow>, out: &mut dyn Write) -> io
         |machine, out| records(out, |table| rows(machine, table)),
         out,
     )?;
-    Ok(streamed.totals)
+    let totals = streamed.totals;
+    let (summary, _) = streamed.finish(&scan);
+    records(out, |table| skipped_inputs(&summary.inputs, table))?;
+    Ok(totals)
+}
+
+/// A row for each input that gave nothing.
+fn skipped_inputs(inputs: &[InputReport<'_>], table: &mut Table<'_>) -> csv::Result<()> {
+    for input in inputs {
+        let Some(skipped) = &input.skipped else {
+            continue;
+        };
+        let kind = serde_json::to_value(skipped.kind).unwrap_or_default();
+        let cells = COLUMNS.map(|column| match column {
+            "sources" => cell(input.path),
+            "state" => "no_evidence".into(),
+            "kind" => "input".into(),
+            "outcome" => kind.as_str().unwrap_or_default().into(),
+            "summary" => cell(skipped.detail),
+            _ => "".into(),
+        });
+        table.write_record(cells.iter().map(|cell| cell.as_bytes()))?;
+    }
+    Ok(())
 }
 
 type Table<'w> = csv::Writer<&'w mut dyn Write>;

@@ -505,6 +505,7 @@ enum Of<'a> {
     Machine(&'a MachineReport<'a>),
     Window(WindowParts<'a>),
     Event,
+    Value,
     Diagnosis,
     Other,
 }
@@ -539,27 +540,6 @@ impl ser::SerializeSeq for Parts<'_, '_> {
     }
 }
 
-/// The only maps are the events' own values.
-impl ser::SerializeMap for Parts<'_, '_> {
-    type Ok = ();
-    type Error = fmt::Error;
-
-    fn serialize_key<T: ?Sized + Serialize>(&mut self, key: &T) -> fmt::Result {
-        self.member();
-        key.serialize(&mut *self.json)
-    }
-
-    fn serialize_value<T: ?Sized + Serialize>(&mut self, value: &T) -> fmt::Result {
-        self.json.text.extend_from_slice(b": ");
-        self.varying(value)
-    }
-
-    fn end(self) -> fmt::Result {
-        self.json.end(self.empty, b'}');
-        Ok(())
-    }
-}
-
 impl ser::SerializeStruct for Parts<'_, '_> {
     type Ok = ();
     type Error = fmt::Error;
@@ -583,7 +563,9 @@ impl ser::SerializeStruct for Parts<'_, '_> {
                 Some(diagnosis) => self.json.diagnosis(diagnosis),
                 None => value.serialize(&mut *self.json),
             },
-            (Of::Event, "time" | "record_id") | (Of::Diagnosis, "summary") => self.varying(value),
+            (Of::Event, "time" | "record_id")
+            | (Of::Value, "value")
+            | (Of::Diagnosis, "summary") => self.varying(value),
             _ => value.serialize(&mut *self.json),
         }
     }
@@ -622,7 +604,7 @@ impl<'j, 'a> Serializer for &'j mut Json<'a> {
     type SerializeTuple = Never;
     type SerializeTupleStruct = Never;
     type SerializeTupleVariant = Never;
-    type SerializeMap = Parts<'j, 'a>;
+    type SerializeMap = Never;
     type SerializeStruct = Parts<'j, 'a>;
     type SerializeStructVariant = Never;
 
@@ -673,8 +655,8 @@ impl<'j, 'a> Serializer for &'j mut Json<'a> {
         Ok(self.parts(b'[', Of::Other))
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Parts<'j, 'a>, fmt::Error> {
-        Ok(self.parts(b'{', Of::Other))
+    fn serialize_map(self, _: Option<usize>) -> Result<Never, fmt::Error> {
+        Err(fmt::Error)
     }
 
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Parts<'j, 'a>, fmt::Error> {
@@ -682,6 +664,7 @@ impl<'j, 'a> Serializer for &'j mut Json<'a> {
             "MachineReport" => self.machines.next().map(Of::Machine),
             "WindowReport" => self.window.take().map(Of::Window),
             "EventReport" => Some(Of::Event),
+            "ValueReport" => Some(Of::Value),
             "DiagnosisReport" => Some(Of::Diagnosis),
             _ => None,
         };

@@ -1,5 +1,6 @@
 //! A report narrowed to a time or a user, and a scan to some machines.
 
+use super::build;
 use super::{Id, MachineDiagnosis, MachineReport, Report, RunOutcomeName, StateName, Time, Totals};
 use crate::analysis;
 use crate::identity::{folded, is_meant};
@@ -69,7 +70,10 @@ impl Report<'_> {
             windows_failed: 0,
             registrations: 0,
             registrations_failed: 0,
+            machines_failing: 0,
+            machines_without_evidence: 0,
             problems: self.problems.len() as u64,
+            bytes_lost: build::lost(self.problems.iter().map(|problem| problem.lost_bytes)),
             ..self.totals
         };
         for machine in &self.machines {
@@ -266,6 +270,7 @@ fn of_what_is_kept<'a>(machine: &MachineReport<'a>) -> MachineDiagnosis<'a> {
             .chain(device)
             .max_by_key(|state| *state as u8)
             .unwrap_or(StateName::NoEvidence),
+        finding: None,
         registration,
         of,
         rule: means.map(|means| means.rule),

@@ -1,6 +1,6 @@
 //! Machines' reports one after the other: once a machine is written its events are freed.
 
-use super::build::{machine_report, problem};
+use super::build::{self, machine_report, problem};
 use super::narrow::{Narrow, events_in};
 use super::{MachineReport, Summary, Totals, Version};
 use crate::analysis;
@@ -113,6 +113,8 @@ impl<T> Streamed<T> {
             }
             Passed::LeftOut(problems) => {
                 self.totals.problems += problems.len() as u64;
+                let lost = build::lost(problems.iter().map(|problem| problem.lost_bytes));
+                self.totals.bytes_lost = self.totals.bytes_lost.saturating_add(lost);
                 scan.problems.extend(problems);
             }
         }
@@ -125,7 +127,8 @@ impl<T> Streamed<T> {
             prtrace: env!("CARGO_PKG_VERSION"),
             totals: self.totals,
             groups: self.triage.groups(),
-            inputs: Vec::new(),
+            gaps: Vec::new(),
+            inputs: build::inputs(scan),
             problems: scan.problems.iter().map(problem).collect(),
         };
         (summary, self.kept)

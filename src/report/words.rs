@@ -116,3 +116,16 @@ ClassName of Class {
     Downstream = "downstream",
     Unknown = "unknown",
 });
+
+/// What a piece of evidence is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceKind {
+    /// An event of a log.
+    Event,
+    /// A line of a text.
+    Text,
+    /// Evidence that was never collected.
+    Gap,
+}

@@ -1,8 +1,8 @@
 //! What files held, whatever the order in which threads read them.
 
 use super::log::{Part, slots_in};
-use super::{Counts, Job, Log, Place};
-use crate::archive::{Refusal, RefusalKind};
+use super::{Counts, InputKind, Job, Log, Place, inputs};
+use crate::archive::{self, Refusal, RefusalKind};
 use crate::bundle::Hints;
 use crate::chunk::CHUNK_SIZE;
 use crate::input::{Candidate, Header};
@@ -20,6 +20,8 @@ pub(super) struct Gathered {
     pub(super) hints: Hints,
     /// By the number of the root.
     pub(super) counts: BTreeMap<usize, (Counts, Duration)>,
+    /// The named files that were opened, by the number of the root: what each is, and its size.
+    pub(super) files: BTreeMap<usize, (InputKind, u64)>,
     /// Archives to be read again when no other one is.
     pub(super) put_off: Vec<Candidate>,
 }
@@ -38,6 +40,7 @@ impl Gathered {
         self.problems.extend(other.problems);
         self.left_out.extend(other.left_out);
         self.hints.extend(other.hints);
+        self.files.extend(other.files);
         self.put_off.extend(other.put_off);
         for (root, (counts, busy)) in other.counts {
             let of = self.counts.entry(root).or_default();
@@ -68,6 +71,27 @@ impl Gathered {
             }
             None => self.problem(&place.name, kind, detail, 0),
         }
+    }
+
+    /// What an archive held. One that gave nothing is a problem, unless what could not be read in it
+    /// says more.
+    pub(super) fn or_no_evidence(mut self, place: &Place, kind: archive::Kind) -> Gathered {
+        let mut counts = Counts::default();
+        self.counts.values().for_each(|(of, _)| counts.add(*of));
+        let gave = match kind {
+            // A compressed log is as any other log.
+            archive::Kind::Gzip => counts.logs > 0,
+            _ => counts.events > 0,
+        };
+        let kinds = self.problems.iter().map(|problem| problem.kind);
+        let left_out = self.left_out.0.keys().map(|(_, kind, _)| *kind);
+        let mut kinds = kinds.chain(left_out);
+        let unread = !self.put_off.is_empty() || kinds.any(|kind| kind != ProblemKind::NoEvidence);
+        if !gave && !unread {
+            let detail = inputs::no_evidence(counts, place.depth > 0);
+            self.left_out(place, ProblemKind::NoEvidence, detail);
+        }
+        self
     }
 
     pub(super) fn problem(
@@ -115,6 +139,7 @@ impl Gathered {
             bytes,
             records: part.records,
             events: part.events.iter().map(|of| of.events.len() as u64).sum(),
+            lost: part.lost,
             other_files: 0,
         };
         self.count(&place, counts);

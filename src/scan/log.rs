@@ -103,6 +103,8 @@ pub(super) struct Part {
     /// Slots that hold a chunk.
     pub(super) chunks: u64,
     pub(super) records: u64,
+    /// Records of ours that could not be decoded.
+    pub(super) lost: u64,
     pub(super) chunks_damaged: u64,
     /// In their order, none of them empty.
     pub(super) events: Vec<Batch>,
@@ -121,6 +123,7 @@ impl Part {
     pub(super) fn add(&mut self, other: Part) {
         self.chunks += other.chunks;
         self.records += other.records;
+        self.lost += other.lost;
         self.chunks_damaged += other.chunks_damaged;
         // They are moved when all that go together are known.
         self.events.extend(other.events);
@@ -307,6 +310,7 @@ impl Part {
                     self.keep(&mut batch);
                     names.spare = batch.events;
                 }
+                self.lost += decoded.failed.len() as u64;
                 for record in decoded.failed {
                     let at = offset + record.span.start as u64;
                     let detail = format!("record {}: {}", record.span.number, record.detail);
@@ -315,6 +319,7 @@ impl Part {
                 }
             }
             Err(_) => {
+                self.lost += records.len() as u64;
                 let detail = "the parser failed on this chunk".to_owned();
                 let lost = records
                     .iter()
