@@ -510,11 +510,11 @@ impl Evidence<'_> {
 /// The most telling code in a single event; nothing only where the event has none. A status of 0
 /// stands for none.
 pub fn telling_code(event: &Event) -> Option<Cow<'_, str>> {
-    foreign_code(event).or_else(|| own_code(event).map(Cow::Owned))
+    server_or_fault_code(event).or_else(|| own_code(event).map(Cow::Owned))
 }
 
 /// What another party said, which tells more than the event's own status.
-fn foreign_code(event: &Event) -> Option<Cow<'_, str>> {
+fn server_or_fault_code(event: &Event) -> Option<Cow<'_, str>> {
     match event.event_id {
         _ if event.provider != Provider::Aad => None,
         id::OAUTH_ERROR

@@ -198,7 +198,7 @@ const PROMISES: &[Promise] = &[
         machine: "LAPTOP-UPN01.corp.local",
         windows: &[
             "acquire entra failed | seen to seen by thread | user@corp.local \
-             | first 1086 | status 0xc000005f [1007] | decisive 0xc000005f client",
+             | first 1086 0xc000005f | status 0xc000005f [1007] | decisive 0xc000005f client",
         ],
         runs: &[],
         other_failures: &[],
@@ -208,7 +208,7 @@ const PROMISES: &[Promise] = &[
         machine: "LAPTOP-REC01.contoso.com",
         windows: &[
             "acquire entra succeeded recovered | seen to seen by thread | ann@contoso.com \
-             | first 1155 | status 0x00000000 [1007]",
+             | first 1155 0xc000006d | status 0x00000000 [1007]",
         ],
         runs: &[],
         other_failures: &[],
