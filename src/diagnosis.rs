@@ -178,13 +178,19 @@ fn diagnosis(
     })
 }
 
+/// The spaces of the code table that name what a server answers to a token request.
+const TOKEN_SPACES: &[&str] = &["aadsts", "oauth", "drs", "wstrust"];
+/// The spaces that name what it answers to a registration. The registration service's
+/// `invalid_request` is not OAuth's.
+const REGISTRATION_SPACES: &[&str] = &["aadsts", "drs", "wstrust"];
+
 /// A code that no rule knows may still be in the table: then its own row says more.
-fn by_code(diagnosis: &mut Diagnosis, code: Option<&str>) {
+fn by_code(diagnosis: &mut Diagnosis, code: Option<&str>, spaces: &[&str]) {
     let Some(code) = code else { return };
     let info = match Code::parse(code) {
         Some(number) => number.rows().next(),
-        None => ["aadsts", "oauth", "drs", "wstrust"]
-            .into_iter()
+        None => spaces
+            .iter()
             .find_map(|space| knowledge::code_info(space, code)),
     };
     let Some(info) = info else { return };

@@ -12,8 +12,12 @@ use uuid::Uuid;
 pub struct Answer {
     /// The service's error type or code (`DirectoryError`), else the last AADSTS code.
     pub code: Option<String>,
-    /// The service's sub-code, then the AADSTS codes in its words, without the one in `code`.
+    /// The service's sub-code, which tells more than the code beside it (`error_missing_device`).
+    pub sub_code: Option<String>,
+    /// The sub-code, then the AADSTS codes in its words, without the one in `code`.
     pub also: Vec<String>,
+    /// What it was asked to do, such as `DeviceJoin` or `DeviceRenew`.
+    pub operation: Option<String>,
     /// Its words.
     pub description: Option<String>,
     /// The request's ID at the service.
@@ -22,7 +26,7 @@ pub struct Answer {
 
 impl Answer {
     /// Reads an answer: classic JSON (`ErrorType`, `Message`), newer JSON (`code`, `subcode`,
-    /// `message`), or text with a server code in it. Nothing if it names no error.
+    /// `operation`, `message`), or text with a server code in it. Nothing if it names no error.
     pub(crate) fn read(text: &str) -> Option<Answer> {
         let is_json = text.trim_start().starts_with('{');
         let value = |keys: &[&str]| match is_json {
@@ -33,21 +37,39 @@ impl Answer {
         let message = value(&["Message"]);
         let words = message.as_deref().unwrap_or(text);
         let mut codes = code::server_codes(words);
-        if error_type.is_none() && codes.is_empty() {
+        let sub_code = value(&["ErrorSubCode", "subcode"]);
+        if error_type.is_none() && sub_code.is_none() && codes.is_empty() {
             return None;
         }
         let code = error_type.or_else(|| codes.pop().map(Cow::into_owned));
-        let sub_code = value(&["ErrorSubCode", "subcode"]);
         Some(Answer {
             code,
             also: sub_code
-                .into_iter()
+                .iter()
+                .cloned()
                 .chain(codes.into_iter().map(Cow::into_owned))
                 .collect(),
+            sub_code,
+            operation: value(&["operation"]),
             description: message.or_else(|| present(text).map(str::to_owned)),
             request_id: value(&["requestid", "request_id", "TraceId"]),
         })
     }
+
+    /// Whether its code says nothing by itself: the service puts `invalid_request` on refusals of
+    /// many kinds. It is not OAuth's error of that name.
+    pub(crate) fn is_generic(&self) -> bool {
+        self.sub_code.is_none()
+            && self
+                .code
+                .as_ref()
+                .is_some_and(|code| code.eq_ignore_ascii_case("invalid_request"))
+    }
+}
+
+/// An operation that is no join. An answer that names none is one to a join.
+pub(crate) fn other_operation(operation: Option<&str>) -> Option<&str> {
+    operation.filter(|operation| !operation.eq_ignore_ascii_case("DeviceJoin"))
 }
 
 /// What such a page means.

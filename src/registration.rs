@@ -784,9 +784,6 @@ fn server(events: &[Event], part: &[usize]) -> Option<Found<ServerAnswer>> {
 fn decisive(attempt: Option<&Attempt>, exit_code: Option<&Found<Code>>) -> Option<Decisive> {
     let decisive = |code: String, kind| Some(Decisive { code, kind });
     let server = attempt.and_then(|attempt| attempt.server.as_ref());
-    if let Some(code) = server.and_then(|server| server.value.answer.code.as_ref()) {
-        return decisive(code.clone(), DecisiveKind::Server);
-    }
     let sub_error = attempt.and_then(|attempt| attempt.sub_error.as_ref());
     let codes = || {
         [exit_code, sub_error]
@@ -794,7 +791,15 @@ fn decisive(attempt: Option<&Attempt>, exit_code: Option<&Found<Code>>) -> Optio
             .flatten()
             .map(|found| found.value)
     };
-    if let Some(code) = codes().find(|code| code.is_specific()) {
+    let specific = codes().find(|code| code.is_specific());
+    let answer = server.map(|server| &server.value.answer);
+    // A code of the service that fits any refusal gives way to the exit code, which tells them apart.
+    let answer = answer.filter(|answer| !answer.is_generic() || specific.is_none());
+    if let Some(code) = answer.and_then(|answer| answer.sub_code.as_ref().or(answer.code.as_ref()))
+    {
+        return decisive(code.clone(), DecisiveKind::Server);
+    }
+    if let Some(code) = specific {
         return decisive(code.to_string(), DecisiveKind::Client);
     }
     if let Some(code) = codes().find(|code| code.family() == Family::Network) {

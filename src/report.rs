@@ -616,8 +616,12 @@ pub struct AttemptReport<'a> {
 pub struct DrsReport<'a> {
     /// The error type, else the last AADSTS code.
     pub code: Option<&'a str>,
+    /// The service's sub-code, which tells more than the code.
+    pub subcode: Option<&'a str>,
     /// The service's sub-code, and AADSTS codes in its words.
     pub also: Vec<&'a str>,
+    /// What the service was asked to do: `DeviceJoin`, `DeviceRenew`.
+    pub operation: Option<&'a str>,
     /// Its words.
     pub description: Option<&'a str>,
     /// The HTTP status.

@@ -211,3 +211,27 @@ fn no_record_is_told_with_the_fault_of_another() {
         }
     }
 }
+
+#[test]
+fn an_operation_that_is_no_join_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, operation) in [("renew", "DeviceRenew"), ("join", "DeviceJoin")] {
+        let text = format!(
+            "computer PC-{name}\n08:00:00 204 ExitCode=0x801c03f3 HttpStatus=400 ServerResponse=\"\
+             {{\\\"code\\\":\\\"invalid_request\\\",\\\"subcode\\\":\\\"error_missing_device\\\",\
+             \\\"operation\\\":\\\"{operation}\\\",\\\"message\\\":\\\"m\\\"}}\"\n"
+        );
+        scenario::write_to(&text, &folder.path().join(name)).unwrap();
+        let output = run_in(folder.path(), &[name]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        let server = said.lines().find(|line| line.starts_with("  Server "));
+        let words = "  Server               invalid_request, error_missing_device, HTTP 400";
+        let expected = match operation {
+            "DeviceRenew" => format!("{words},"),
+            _ => format!("{words} [204]"),
+        };
+        assert_eq!(server, Some(&*expected), "{said}");
+        assert_eq!(said.contains("operation DeviceRenew"), name == "renew");
+        assert!(!said.contains("operation DeviceJoin"));
+    }
+}

@@ -59,6 +59,11 @@ fn mixed_report() -> Value {
         let text = fs::read_to_string(format!("tests/samples/{name}.txt")).unwrap();
         scenario::write_to(&text, &folder.path().join(name)).unwrap();
     }
+    // The newer answer of the registration service.
+    let newer = "computer PC-9\n08:00:00 204 ExitCode=0x801c03f3 HttpStatus=400 ServerResponse=\"\
+        {\\\"code\\\":\\\"invalid_request\\\",\\\"subcode\\\":\\\"error_missing_device\\\",\
+        \\\"operation\\\":\\\"DeviceJoin\\\",\\\"message\\\":\\\"m\\\"}\"\n";
+    scenario::write_to(newer, &folder.path().join("newer")).unwrap();
     // A copy, so that events are there twice.
     let other = fs::read(folder.path().join("Other.evtx")).unwrap();
     write("Copy.evtx", &other);

@@ -1,8 +1,11 @@
 //! What a registration run means that did not succeed.
 
-use super::{Diagnosis, KEY_LOCKED, KEY_MISSING, NOT_FIPS, Rule, Subject, by_code, first, number};
+use super::{
+    Diagnosis, KEY_LOCKED, KEY_MISSING, NOT_FIPS, REGISTRATION_SPACES, Rule, Subject, by_code,
+    first, number,
+};
 use crate::code::{Code, Family};
-use crate::drs::{ANSWER_PAGE, Block};
+use crate::drs::{ANSWER_PAGE, Answer, Block};
 use crate::event::{Event, id};
 use crate::knowledge::{self, Role};
 use crate::registration::{Kind, Phase, Run, RunOutcome};
@@ -19,14 +22,14 @@ pub(super) struct RunFacts<'a> {
 }
 
 impl RunFacts<'_> {
+    /// What the server answered to the last attempt.
+    fn answer(&self) -> Option<&Answer> {
+        Some(&self.run.last_attempt()?.server.as_ref()?.value.answer)
+    }
+
     /// Whether the last attempt's server said this, in its code or words.
     fn server(&self, holds: impl Fn(&str) -> bool) -> bool {
-        let server = self
-            .run
-            .last_attempt()
-            .and_then(|last| last.server.as_ref());
-        server.is_some_and(|server| {
-            let answer = &server.value.answer;
+        self.answer().is_some_and(|answer| {
             let codes = answer.code.iter().chain(&answer.also);
             codes.chain(&answer.description).any(|said| holds(said))
         })
@@ -287,6 +290,25 @@ pub(super) const RUN_RULES: &[RunRule] = &[
         },
     },
     Rule {
+        cause: "drs_parameter_refused",
+        because: "the registration service answered InvalidParameter",
+        holds: |facts| {
+            facts
+                .answer()
+                .and_then(|answer| answer.code.as_deref())
+                .is_some_and(|code| code.eq_ignore_ascii_case("InvalidParameter"))
+        },
+    },
+    Rule {
+        cause: "drs_failure",
+        because: "the registration service answered with an error",
+        holds: |facts| {
+            facts
+                .answer()
+                .is_some_and(|answer| answer.code.is_some() || answer.sub_code.is_some())
+        },
+    },
+    Rule {
         cause: "unknown_failure",
         because: "no rule knows this evidence",
         holds: |_| true,
@@ -316,11 +338,24 @@ pub(crate) fn of_run(events: &[Event], run: &Run) -> Option<Diagnosis> {
     if !texts.registration_steps.is_empty() {
         found.next_steps = texts.registration_steps.as_slice().into();
     }
-    if matches!(
-        found.rule,
-        "server_refused" | "unknown_failure" | "network_other"
-    ) {
-        by_code(&mut found, code);
+    match found.rule {
+        "server_refused" | "unknown_failure" | "network_other" => {
+            by_code(&mut found, code, REGISTRATION_SPACES);
+        }
+        // The sub-code tells most, then the exit code; the cause speaks of the service's code.
+        "drs_failure" => {
+            let sub_code = facts.answer().and_then(|answer| answer.sub_code.as_deref());
+            let known = sub_code.filter(|code| knowledge::code_info("drs", code).is_some());
+            let exit_code = run.exit_code.as_ref().map(|found| found.value);
+            let exit_code = exit_code.filter(|code| code.is_specific());
+            let exit_code = exit_code.map(|code| code.to_string());
+            by_code(
+                &mut found,
+                known.or(exit_code.as_deref()),
+                REGISTRATION_SPACES,
+            );
+        }
+        _ => {}
     }
     Some(found)
 }

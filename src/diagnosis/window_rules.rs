@@ -1,7 +1,8 @@
 //! What a failed window means.
 
 use super::{
-    Diagnosis, KEY_LOCKED, KEY_MISSING, NOT_FIPS, Rule, Subject, by_code, diagnosis, first, number,
+    Diagnosis, KEY_LOCKED, KEY_MISSING, NOT_FIPS, Rule, Subject, TOKEN_SPACES, by_code, diagnosis,
+    first, number,
 };
 use crate::code::{Code, Family};
 use crate::event::{Event, Provider, id};
@@ -408,6 +409,7 @@ pub(crate) fn of_window(facts: &WindowFacts<'_>) -> Option<Diagnosis> {
                 .decisive
                 .as_ref()
                 .map(|decisive| decisive.code.as_str()),
+            TOKEN_SPACES,
         );
     }
     Some(found)

@@ -639,7 +639,9 @@ fn drs_report<'a>(machine: &Machine, found: &'a Found<ServerAnswer>) -> DrsRepor
     let answer = &found.value.answer;
     DrsReport {
         code: answer.code.as_deref(),
+        subcode: answer.sub_code.as_deref(),
         also: answer.also.iter().map(String::as_str).collect(),
+        operation: answer.operation.as_deref(),
         description: answer.description.as_deref(),
         http_status: found.value.http_status,
         request_id: answer.request_id.as_deref(),

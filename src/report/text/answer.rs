@@ -2,6 +2,7 @@
 
 use super::ticket::{downstream_ticket, run_ticket, ticket, window_ticket};
 use crate::code::Code;
+use crate::drs::other_operation;
 use crate::report::layout::{
     counted, display_name, event_name, field, operation, place, stamp, steps, with_source, wrapped,
 };
@@ -330,6 +331,8 @@ fn drs_words(server: Option<&DrsReport<'_>>, out: &mut dyn Write) -> io::Result<
     let codes = codes.map(one_line);
     let mut words: Vec<String> = codes.map(Cow::into_owned).collect();
     words.extend(server.http_status.map(|status| format!("HTTP {status}")));
+    let operation = other_operation(server.operation).map(one_line);
+    words.extend(operation.map(|operation| format!("operation {operation}")));
     field(
         "Server",
         &with_source(&words.join(", "), server.event_id),
