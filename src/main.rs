@@ -5,7 +5,6 @@ mod output;
 mod paths;
 mod progress;
 
-use clap::Parser;
 use cli::{Analyze, Cli, Command, Explain, Format, Logs, ReportFormat, Timeline};
 use output::Output;
 use prtrace::problem::io_words;
@@ -27,20 +26,23 @@ const NO_ALL_CLEAR: u8 = 3;
 fn main() -> ExitCode {
     // A parser that fails on hostile bytes is a problem in the report, not a message here.
     std::panic::set_hook(Box::new(|_| {}));
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::from_process() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err((error, command)) => return usage(&error, command.as_deref()),
     };
     let done = std::panic::catch_unwind(|| match cli.command {
         Some(Command::Schema { lines, output }) => schema(lines, output.as_deref()),
         Some(Command::Explain(arguments)) => explain_codes(&arguments),
         Some(Command::Analyze(arguments)) => in_threads(&arguments.logs, || analyze(&arguments)),
         Some(Command::Timeline(arguments)) => in_threads(&arguments.logs, || timeline(&arguments)),
-        None => match cli.misspelled() {
-            Some((word, command)) => Err(format!(
+        None => match (cli.misspelled(), cli.late_command()) {
+            (Some((word, command)), _) => Err(format!(
                 "{word}: no such file or directory; the command is spelled {command}"
             )),
-            None => in_threads(&cli.analyze.logs, || analyze(&cli.analyze)),
+            (None, Some(command)) => Err(format!(
+                "{command}: no such file or directory; as a command it comes before the paths"
+            )),
+            (None, None) => in_threads(&cli.analyze.logs, || analyze(&cli.analyze)),
         },
     });
     match done {
@@ -57,7 +59,7 @@ fn not_done(message: &dyn Display) -> ExitCode {
 }
 
 /// Help and version as asked for; anything else is one line.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error, command: Option<&str>) -> ExitCode {
     use clap::error::ErrorKind;
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -69,27 +71,7 @@ fn usage(error: &clap::Error) -> ExitCode {
             let _ = error.print();
             ExitCode::from(NOT_DONE)
         }
-        _ => {
-            let text = error.to_string();
-            let lines = text
-                .lines()
-                .map(str::trim)
-                .take_while(|line| !line.starts_with("Usage"));
-            let mut words = String::new();
-            for line in lines.filter(|line| !line.is_empty()) {
-                words.push_str(match line {
-                    _ if words.is_empty() => "",
-                    tip if tip.starts_with("tip: ") => "; ",
-                    _ => " ",
-                });
-                words.push_str(line);
-            }
-            let words = words.split(" For more information").next().unwrap_or("");
-            not_done(&format!(
-                "{}; --help says more",
-                words.trim_start_matches("error: ")
-            ))
-        }
+        _ => not_done(&cli::wrong(error, command)),
     }
 }
 
@@ -207,7 +189,7 @@ fn in_threads(
 }
 
 fn options(logs: &Logs) -> scan::Options {
-    let threads = logs.threads.map_or(0, usize::from);
+    let threads = logs.threads.map_or(0, |threads| threads as usize);
     scan::Options::default().threads(threads)
 }
 

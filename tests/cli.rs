@@ -600,12 +600,135 @@ fn output_goes_to_a_file_that_appears_whole_or_not_at_all() {
 }
 
 #[test]
-fn the_tip_of_a_wrong_argument_stands_apart() {
-    refused(
-        &run(&["--queit", "samples"]),
-        "unexpected argument '--queit' found; tip: a similar argument exists: '--quiet'; \
-         --help says more",
-    );
+fn a_wrong_argument_is_told_in_plain_words() {
+    for (arguments, message) in [
+        (
+            &["--queit", "samples"][..],
+            "unknown option '--queit' (did you mean '--quiet'?)",
+        ),
+        (
+            &["--format", "xml", "samples"],
+            "invalid value 'xml' for '--format <FORMAT>': it takes text, json, jsonl or csv",
+        ),
+        (
+            &["--threads", "x", "samples"],
+            "invalid value 'x' for '--threads <N>': not a whole number from 1 to 1024",
+        ),
+        (
+            &["--max-members", "1e6", "samples"],
+            "invalid value '1e6' for '--max-members <N>': not a whole number",
+        ),
+        (
+            &["--quiet=3", "samples"],
+            "'--quiet' takes no value, but got '3'",
+        ),
+        (&["samples", "--output"], "'--output <FILE>' needs a value"),
+        (
+            &["--threads=1", "--threads=2", "samples"],
+            "'--threads <N>' is given more than once",
+        ),
+        (&["help", "nothing"], "unknown command 'nothing'"),
+        (
+            &["schema", "samples"],
+            "unexpected argument 'samples' of prtrace schema",
+        ),
+    ] {
+        refused(&run(arguments), &format!("{message}; --help says more"));
+    }
+}
+
+#[test]
+fn options_may_come_before_the_command() {
+    let sample = "samples/wrong-password";
+    let log = folder();
+    let file = log.path().join("out").to_str().unwrap().to_owned();
+    for (before, after) in [
+        (
+            &["--format", "json", "explain", "12002"][..],
+            &["explain", "--format", "json", "12002"][..],
+        ),
+        (
+            &["--format=json", "explain", "-2147012889"],
+            &["explain", "--format=json", "-2147012889"],
+        ),
+        (&["-q", "timeline", sample], &["timeline", "-q", sample]),
+        (
+            &[
+                "--threads",
+                "1",
+                "-q",
+                "--at",
+                "2026-03-02T08:15",
+                "timeline",
+                sample,
+            ],
+            &[
+                "timeline",
+                "--threads",
+                "1",
+                "-q",
+                "--at",
+                "2026-03-02T08:15",
+                sample,
+            ],
+        ),
+        (&["--all", "analyze", sample], &["analyze", "--all", sample]),
+        (&["--lines", "schema"], &["schema", "--lines"]),
+        // No command, but the value of an option.
+        (
+            &["--output", &file, sample],
+            &["analyze", sample, "--output", &file],
+        ),
+        (&["-q", "help", "schema"], &["schema", "--help"]),
+    ] {
+        let (before, after) = (run(before), run(after));
+        assert_eq!(text(&before.stderr), text(&after.stderr));
+        assert_eq!(text(&before.stdout), text(&after.stdout));
+        assert_eq!(status(&before), status(&after));
+        assert_ne!(status(&before), 2);
+    }
+    for (arguments, message) in [
+        (
+            &["--format", "csv", "explain", "12002"][..],
+            "invalid value 'csv' for '--format <FORMAT>' of prtrace explain: it takes text or json; \
+             --help says more",
+        ),
+        (
+            &["--all", "timeline", sample],
+            "unknown option '--all' of prtrace timeline; --help says more",
+        ),
+        (
+            &["-q", "schema"],
+            "unknown option '-q' of prtrace schema; --help says more",
+        ),
+        (
+            &[sample, "explain", "12002"],
+            "explain: no such file or directory; as a command it comes before the paths",
+        ),
+        (
+            &["--", "explain"],
+            "explain: no such file or directory: check the path",
+        ),
+    ] {
+        refused(&run(arguments), message);
+    }
+}
+
+#[test]
+fn the_help_lists_what_everyone_needs_before_the_limits() {
+    for command in [&[][..], &["analyze"], &["timeline"]] {
+        let help = run(&[command, &["--help"]].concat());
+        let help = text(&help.stdout);
+        let limits = help.find("\nLimits on archives:\n").unwrap();
+        let behind: Vec<&str> = help[limits..]
+            .lines()
+            .filter_map(|line| line.trim().split_once("--"))
+            .map(|(_, option)| option.split(' ').next().unwrap())
+            .filter(|option| !option.starts_with("max-"))
+            .collect();
+        assert_eq!(behind, Vec::<&str>::new(), "{command:?}");
+        assert!(help[..limits].contains("\n      --format <FORMAT>\n"));
+    }
 }
 
 #[test]
