@@ -31,6 +31,7 @@ pub use refusal::{Refusal, RefusalKind};
 
 use crate::buffer::Buffer;
 use limits::over_ratio;
+pub(crate) use limits::size_text;
 use refusal::{CUT, Refusals};
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};

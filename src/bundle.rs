@@ -199,7 +199,10 @@ pub(crate) fn give_lost_names(logs: &mut [Log], mut hints: Hints) {
             path: log.path.clone(),
             offset: None,
             kind: ProblemKind::NameLost,
-            detail: format!("{count} of its events name no computer: taken for {name}, {why}"),
+            detail: match count {
+                1 => format!("an event of it names no computer: taken for {name}, {why}"),
+                _ => format!("{count} of its events name no computer: taken for {name}, {why}"),
+            },
             lost_bytes: 0,
         });
     }

@@ -84,6 +84,15 @@ impl ProblemKind {
     }
 }
 
+/// A number of things in words: `1 log`, `2 logs`.
+#[must_use]
+pub fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
 /// An I/O error in words that are the same on every system, where it is a common one; else in the
 /// system's, without the number.
 #[must_use]

@@ -60,10 +60,10 @@ fn show(paths: &[PathBuf], progress: &Progress, done: &AtomicBool) {
                 }
             }
             bar.set_message(format!(
-                "{} files, {} logs, {} machines",
-                HumanCount(progress.files.load(Ordering::Relaxed)),
-                HumanCount(progress.logs.load(Ordering::Relaxed)),
-                HumanCount(progress.machines() as u64),
+                "{}, {}, {}",
+                counted(progress.files.load(Ordering::Relaxed), "file"),
+                counted(progress.logs.load(Ordering::Relaxed), "log"),
+                counted(progress.machines() as u64, "machine"),
             ));
             bar.set_position(progress.bytes.load(Ordering::Relaxed));
             thread::park_timeout(STEP);
@@ -85,25 +85,33 @@ fn total(paths: &[PathBuf], done: &AtomicBool) -> u64 {
         .sum()
 }
 
+/// A number of things, its thousands parted.
+fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{} {what}s", HumanCount(count)),
+    }
+}
+
 /// Says what was read of each path, and how long threads were busy with it.
 pub(crate) fn summary(scan: &Scan, elapsed: Duration) {
     for input in scan.inputs.iter().filter(|input| input.named) {
         let counts = input.counts;
         eprintln!(
-            "{}: {} logs, {}, {} records ({} of ours), {} other files, {:.3} s of a thread",
+            "{}: {}, {}, {} ({} of ours), {}, {:.3} s of a thread",
             one_line(&input.path),
-            HumanCount(counts.logs),
+            counted(counts.logs, "log"),
             HumanBytes(counts.bytes),
-            HumanCount(counts.records),
+            counted(counts.records, "record"),
             HumanCount(counts.events),
-            HumanCount(counts.other_files),
+            counted(counts.other_files, "other file"),
             input.busy.as_secs_f64(),
         );
     }
     let rate = scan.bytes as f64 / elapsed.as_secs_f64().max(1e-9);
     eprintln!(
-        "read {} logs, {} in {:.3} s, {}/s",
-        HumanCount(scan.logs),
+        "read {}, {} in {:.3} s, {}/s",
+        counted(scan.logs, "log"),
         HumanBytes(scan.bytes),
         elapsed.as_secs_f64(),
         HumanBytes(rate as u64),

@@ -11,7 +11,7 @@ use crate::bundle;
 use crate::chunk::{FILE_HEADER_SIZE, SLOT_START};
 use crate::input::{self, Candidate, Header, Kind, Roots};
 use crate::machine::{self, Batch, Machine};
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{Problem, ProblemKind, counted, io_words};
 use crate::record::Names;
 use rayon::prelude::*;
 use std::collections::HashSet;
@@ -171,7 +171,7 @@ pub enum Error {
         detail: String,
     },
     /// The worker threads could not be started.
-    #[error("cannot start {threads} worker threads: {detail}")]
+    #[error("cannot start the worker threads: {detail}; ask for fewer with --threads")]
     Threads {
         /// How many were asked for.
         threads: usize,
@@ -316,7 +316,10 @@ fn threads(options: Options) -> rayon::ThreadPoolBuilder {
 fn no_threads(options: Options, error: &rayon::ThreadPoolBuildError) -> Error {
     Error::Threads {
         threads: options.threads,
-        detail: error.to_string(),
+        detail: match std::error::Error::source(error).and_then(|of| of.downcast_ref()) {
+            Some(error) => io_words(error),
+            None => error.to_string(),
+        },
     }
 }
 
@@ -543,7 +546,11 @@ impl Job<'_> {
                 match self.archive(&bytes, kind, &place, &budget, worker) {
                     // What had been read by then depends on the threads.
                     Ok(_) if budget.exhausted() => {
-                        gathered.add(refused(&place, vec![budget.refusal()]));
+                        // Which cap is passed first depends on them, too.
+                        match self.alone || rayon::current_num_threads() == 1 {
+                            true => gathered.add(refused(&place, vec![budget.refusal()])),
+                            false => gathered.put_off.push(candidate.clone()),
+                        }
                     }
                     Ok(found) => gathered.add(found),
                     Err(NotNow) => gathered.put_off.push(candidate.clone()),
@@ -862,10 +869,10 @@ impl Job<'_> {
                     }
                     // Those around it hold the memory.
                     Hold::Later if self.alone => {
-                        let most = self.memory.most() >> 20;
+                        let most = archive::size_text(self.memory.most());
                         let detail = format!(
-                            "with the archives that it lies in it takes more than the {most} MiB \
-                             of --max-nested: unpack it first"
+                            "with the archives around it, it takes more than {most} of memory: \
+                             unpack it first, or raise --max-nested"
                         );
                         let lost = member.size.unwrap_or(0);
                         gathered.problem(&place.name, ProblemKind::LimitReached, detail, lost);
@@ -893,7 +900,8 @@ impl Job<'_> {
         let most = self.limits.depth;
         (place.depth >= most).then(|| {
             let detail = format!(
-                "an archive inside {most} others, which is not read: unpack it first, or raise --max-depth"
+                "an archive inside {}, which is not read: unpack it first, or raise --max-depth",
+                counted(most.into(), "other")
             );
             let mut gathered = Gathered::default();
             gathered.problem(&place.name, ProblemKind::LimitReached, detail, 0);

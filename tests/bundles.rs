@@ -305,9 +305,26 @@ fn a_limit_that_is_passed_is_named_with_the_option_that_raises_it() {
     fs::write(at("outer.zip"), &outer).unwrap();
     fs::write(at("good.evtx"), &logs[0].1).unwrap();
     for (limit, named) in [
-        (["--max-members", "2"], "--max-members"),
-        (["--max-depth", "1"], "--max-depth"),
-        (["--max-nested", "100"], "--max-nested"),
+        (
+            ["--max-members", "2"],
+            "it holds more than 2 members: unpack it first, or raise --max-members if you trust it",
+        ),
+        (
+            ["--max-members", "1"],
+            "it holds more than 1 member: unpack it first, or raise --max-members if you trust it",
+        ),
+        (
+            ["--max-bytes", "2K"],
+            "it unpacks to more than 2 KiB: unpack it first, or raise --max-bytes if you trust it",
+        ),
+        (
+            ["--max-depth", "1"],
+            "an archive inside 1 other, which is not read: unpack it first, or raise --max-depth",
+        ),
+        (
+            ["--max-nested", "1"],
+            "a nested archive larger than 1 byte: unpack it first, or raise --max-nested",
+        ),
     ] {
         let mut arguments = vec!["--format", "json", "outer.zip", "good.evtx"];
         arguments.extend(limit);
@@ -318,10 +335,48 @@ fn a_limit_that_is_passed_is_named_with_the_option_that_raises_it() {
         for problem in problems {
             assert_eq!(problem["kind"], "limit_reached");
             let detail = problem["detail"].as_str().unwrap();
-            assert!(detail.contains(named), "{detail}");
+            assert_eq!(detail, named);
         }
         // The rest is reported.
         assert_eq!(found["totals"]["logs"], 1, "{limit:?}");
+    }
+}
+
+/// Threads may meet either cap first.
+#[test]
+fn of_two_caps_that_are_passed_the_same_one_is_named_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = logs(FAILING);
+    let inner = zip(&members(&logs));
+    let names: Vec<String> = (0..12).map(|number| format!("{number}.zip")).collect();
+    let nested = names.iter().map(|name| (name.as_str(), inner.as_slice()));
+    fs::write(
+        folder.path().join("outer.zip"),
+        zip(&nested.collect::<Vec<_>>()),
+    )
+    .unwrap();
+    fs::write(folder.path().join("good.evtx"), &logs[0].1).unwrap();
+    let with = |threads: &str| {
+        let arguments = [
+            "--format",
+            "json",
+            "outer.zip",
+            "good.evtx",
+            "--threads",
+            threads,
+        ];
+        let caps = ["--max-members", "20", "--max-bytes", "500K"];
+        run(folder.path(), &[&arguments[..], &caps].concat()).stdout
+    };
+    let expected = with("1");
+    let found: Value = serde_json::from_slice(&expected).unwrap();
+    let [problem] = list(&found["problems"]) else {
+        panic!("{:#?}", found["problems"]);
+    };
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("raise --max-"), "{detail}");
+    for _ in 0..10 {
+        assert!(with("8") == expected);
     }
 }
 
@@ -601,6 +656,17 @@ fn each_input_can_be_accounted_for() {
         assert!(line.starts_with(&start), "{line}");
     }
     assert!(lines[2].starts_with("read 4 logs, 272.00 KiB in "));
+    // One of everything.
+    let (_, log) = &logs(FAILING)[0];
+    fs::write(folder.path().join("one.evtx"), log).unwrap();
+    fs::create_dir(folder.path().join("one")).unwrap();
+    fs::write(folder.path().join("one/one.evtx"), log).unwrap();
+    fs::write(folder.path().join("one/notes.txt"), "x").unwrap();
+    let output = run(folder.path(), &["-v", "one"]);
+    let lines: Vec<&str> = stderr(&output).lines().collect();
+    assert!(lines[0].starts_with("one: 1 log, 68.00 KiB, "), "{lines:?}");
+    assert!(lines[0].contains(", 1 other file, "), "{lines:?}");
+    assert!(lines[1].starts_with("read 1 log, "), "{lines:?}");
 }
 
 #[test]

@@ -382,6 +382,7 @@ fn what_cannot_be_read_is_one_line_that_says_what_and_where() {
     );
     make("logs.cab", b"MSCF\0\0\0\0....");
     make("logs.7z", b"7z\xbc\xaf\x27\x1c");
+    make("logs.xz", b"\xfd7zXZ\0");
     let cut = "it ends inside the header of a member: copy it again";
     let unsupported = "a 7z archive, which is not read: unpack it and name the folder";
     let no_log = "there is no event log (.evtx) in it";
@@ -393,6 +394,10 @@ fn what_cannot_be_read_is_one_line_that_says_what_and_where() {
         (
             &["missing/x.evtx"],
             "missing/x.evtx: no such file or directory: check the path".to_owned(),
+        ),
+        (
+            &["logs.xz"],
+            "logs.xz: an xz archive, which is not read: unpack it and name the folder".to_owned(),
         ),
         (&["empty"], format!("empty: {no_log}")),
         (&["nologs"], format!("nologs: {no_log}")),

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::buffer::Buffer;
 use crate::chunk::{u16_at, u32_at};
+use crate::problem::counted;
 use flate2::{Decompress, FlushDecompress, Status};
 use lzxd::{Lzxd, WindowSize};
 use std::io::{self, Read};
@@ -104,8 +105,10 @@ impl Cab {
                 return Err(budget.refusal());
             }
             if !cab.list(&mut cursor).map_err(io)? {
-                let detail =
-                    format!("its list of files ends after {number} of {files}: copy it again");
+                let detail = format!(
+                    "its list ends after {number} of {}: copy it again",
+                    counted(files.into(), "file")
+                );
                 let refusal = Refusal::new(RefusalKind::Truncated, detail);
                 cab.refusals.push(refusal);
                 break;
@@ -203,7 +206,10 @@ impl Cab {
                 let behind = folder.files.len() - number - 1;
                 let mut refusal = failure.clone().of(&file.name).losing(lost);
                 if behind > 0 {
-                    refusal.detail += &format!("; {behind} files behind it are lost with it");
+                    refusal.detail += &match behind {
+                        1 => "; the file behind it is lost, too".to_owned(),
+                        _ => format!("; the {behind} files behind it are lost, too"),
+                    };
                     for file in folder.files.iter().skip(number + 1) {
                         refusal.lost_bytes = refusal.lost_bytes.saturating_add(file.size);
                     }
@@ -383,8 +389,8 @@ impl<'a> Stream<'a> {
         };
         if !sound || self.block.len() != length {
             self.block.clear();
-            let detail = "its packed bytes are damaged: what stands in front of the damage was \
-                          read; copy it again";
+            let detail = "its packed bytes are damaged: what is before the damage was \
+                              read; copy it again";
             return Err(Refusal::new(RefusalKind::Damaged, detail));
         }
         let given = self.position + length as u64;

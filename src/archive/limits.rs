@@ -1,10 +1,14 @@
 //! What an archive file may cost, and what it has cost so far.
 //!
 //! Threads share a budget: which of them passes a cap is chance, whether one does is not. So a file
-//! that exhausts its budget gives its [refusal](Budget::refusal) and nothing else.
+//! that exhausts its budget gives its [refusal](Budget::refusal) and nothing else. Which cap is passed
+//! first may be chance, too, where an archive would pass both: a caller with several threads reads
+//! it again with one.
 
 use super::{Refusal, RefusalKind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::problem::counted;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A member is held to [`Limits::ratio`] beyond this: 64 MiB.
 const RATIO_FROM: u64 = 64 << 20;
@@ -51,7 +55,15 @@ pub struct Budget {
     bytes_most: u64,
     members: AtomicU64,
     bytes: AtomicU64,
-    exhausted: AtomicBool,
+    passed: OnceLock<Cap>,
+    input: u64,
+}
+
+/// A cap of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cap {
+    Members,
+    Bytes,
 }
 
 impl Budget {
@@ -64,7 +76,8 @@ impl Budget {
             bytes_most: limits.bytes.min(by_size),
             members: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            exhausted: AtomicBool::new(false),
+            passed: OnceLock::new(),
+            input,
         }
     }
 
@@ -76,12 +89,12 @@ impl Budget {
 
     /// Counts a member; `false` if that is one too many.
     pub fn take_member(&self) -> bool {
-        self.take(&self.members, 1, self.limits.members)
+        self.take(&self.members, 1, self.limits.members, Cap::Members)
     }
 
     /// Counts unpacked bytes; `false` if those are too many.
     pub fn take_bytes(&self, bytes: u64) -> bool {
-        self.take(&self.bytes, bytes, self.bytes_most)
+        self.take(&self.bytes, bytes, self.bytes_most, Cap::Bytes)
     }
 
     /// Whether this many bytes are more than these packed ones may give.
@@ -95,10 +108,10 @@ impl Budget {
         claimed.min(self.bytes_most)
     }
 
-    fn take(&self, counter: &AtomicU64, count: u64, most: u64) -> bool {
+    fn take(&self, counter: &AtomicU64, count: u64, most: u64, cap: Cap) -> bool {
         let before = counter.fetch_add(count, Ordering::Relaxed);
         if before.saturating_add(count) > most {
-            self.exhausted.store(true, Ordering::Relaxed);
+            self.passed.get_or_init(|| cap);
         }
         !self.exhausted()
     }
@@ -107,20 +120,35 @@ impl Budget {
     /// caller drops all that the archive file gave, and says [why](Budget::refusal).
     #[must_use]
     pub fn exhausted(&self) -> bool {
-        self.exhausted.load(Ordering::Relaxed)
+        self.passed.get().is_some()
     }
 
-    /// Why an archive file that exhausted its budget is not read.
+    /// Why an archive file that exhausted its budget is not read: the cap that was passed first, and
+    /// the option that raises it.
     #[must_use]
     pub fn refusal(&self) -> Refusal {
+        let (what, raise) = match self.passed.get() {
+            Some(Cap::Members) => {
+                let most = counted(self.limits.members, "member");
+                (
+                    format!("it holds more than {most}"),
+                    "--max-members".to_owned(),
+                )
+            }
+            _ => {
+                let what = format!("it unpacks to more than {}", size_text(self.bytes_most));
+                if self.bytes_most == self.limits.bytes {
+                    (what, "--max-bytes".to_owned())
+                } else {
+                    // What a file of this size may unpack to.
+                    let ratio = self.bytes_most / self.input.max(1);
+                    (what, format!("--max-ratio above {ratio}"))
+                }
+            }
+        };
         Refusal::new(
             RefusalKind::Limit,
-            format!(
-                "it holds more than {} members or unpacks to more than {}: if it is to be trusted, \
-                 unpack it first, or raise --max-members, --max-bytes and --max-ratio",
-                self.limits.members,
-                size_text(self.bytes_most)
-            ),
+            format!("{what}: unpack it first, or raise {raise} if you trust it"),
         )
     }
 }
@@ -130,18 +158,59 @@ pub(super) fn over_ratio(budget: &Budget) -> Refusal {
     Refusal::new(
         RefusalKind::TooLarge,
         format!(
-            "it unpacks to more than {ratio} times its packed size, as no log does: if it is to be \
-             trusted, unpack it first, or raise --max-ratio"
+            "it unpacks to more than {ratio} times its packed size, as no log does: unpack it first, \
+             or raise --max-ratio if you trust it"
         ),
     )
 }
 
 /// A number of bytes for people.
-pub(super) fn size_text(bytes: u64) -> String {
+pub(crate) fn size_text(bytes: u64) -> String {
     match bytes {
-        0..1024 => format!("{bytes} bytes"),
+        0..1024 => counted(bytes, "byte"),
         1024..1_048_576 => format!("{} KiB", bytes >> 10),
         1_048_576..1_073_741_824 => format!("{} MiB", bytes >> 20),
         _ => format!("{} GiB", bytes >> 30),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Budget, Limits};
+
+    #[test]
+    fn the_cap_that_was_passed_is_named() {
+        let said = |members, bytes, input| {
+            let limits = Limits {
+                members: 1,
+                ..Limits::default()
+            };
+            let budget = Budget::new(limits, input);
+            for _ in 0..members {
+                budget.take_member();
+            }
+            budget.take_bytes(bytes);
+            assert!(budget.exhausted());
+            budget.refusal().detail
+        };
+        let raise = "unpack it first, or raise --max-";
+        let more = "it unpacks to more than";
+        assert_eq!(
+            said(2, u64::MAX, 0),
+            format!("it holds more than 1 member: {raise}members if you trust it")
+        );
+        // A small file may unpack to 8 GiB, a larger one to 1000 times its size.
+        assert_eq!(
+            said(1, 9 << 30, 1 << 20),
+            format!("{more} 8 GiB: {raise}ratio above 8192 if you trust it")
+        );
+        assert_eq!(
+            said(1, 1 << 40, 1 << 28),
+            format!("{more} 250 GiB: {raise}ratio above 1000 if you trust it")
+        );
+        assert_eq!(
+            said(1, u64::MAX, 1 << 40),
+            format!("{more} 1024 GiB: {raise}bytes if you trust it")
+        );
     }
 }

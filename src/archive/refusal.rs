@@ -75,7 +75,7 @@ impl Refusal {
             io::ErrorKind::FileTooLarge => Refusal::new(RefusalKind::TooLarge, error.to_string()),
             io::ErrorKind::QuotaExceeded => Refusal::new(RefusalKind::Limit, error.to_string()),
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-                let detail = "its packed bytes are damaged: what stands in front of the damage was \
+                let detail = "its packed bytes are damaged: what is before the damage was \
                               read; copy it again";
                 Refusal::new(RefusalKind::Damaged, detail)
             }

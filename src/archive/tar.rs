@@ -6,6 +6,7 @@
 
 use super::{Budget, Guard, Member, Refusal, RefusalKind, Refusals, display, fill};
 use crate::buffer::Buffer;
+use crate::problem::counted;
 use std::io::{self, Read};
 
 const BLOCK: usize = 512;
@@ -112,8 +113,10 @@ impl Walk<'_> {
         let lost = std::mem::take(&mut self.lost);
         // Less than a block is what an odd copy left behind the end.
         if lost > 0 && !(self.ended && lost < BLOCK as u64) {
-            let detail =
-                format!("{lost} bytes in it are no header of a member and were passed over");
+            let detail = format!(
+                "{} in it are of no member and were passed over: copy it again",
+                counted(lost, "byte")
+            );
             let refusal = Refusal::new(RefusalKind::Damaged, detail);
             self.refusals.push(refusal.losing(lost));
         }

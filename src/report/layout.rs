@@ -1,6 +1,7 @@
 //! How the text is laid out: labels and values in 80 columns, and the small words.
 
 use super::{FailureReport, MachineReport, OperationName, PrtName, Time, WindowReport};
+pub(super) use crate::problem::counted;
 use crate::terminal::one_line;
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -42,13 +43,6 @@ pub(super) fn place(failure: &FailureReport<'_>) -> String {
 
 pub(super) fn with_source(text: &str, event_id: u32) -> String {
     format!("{text} [{event_id}]")
-}
-
-pub(super) fn counted(count: u64, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    }
 }
 
 /// A number with its thousands parted.

@@ -6,7 +6,7 @@ use crate::archive::{self, Refusal, RefusalKind};
 use crate::bundle::Hints;
 use crate::chunk::CHUNK_SIZE;
 use crate::input::{Candidate, Header};
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{Problem, ProblemKind, counted};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -128,8 +128,10 @@ impl Gathered {
         let missing = header.chunks.saturating_sub(slots_in(bytes));
         if missing > 0 {
             let detail = format!(
-                "the file ends before {missing} of the {} chunks that its header counts",
-                header.chunks
+                "the file ends early: its header counts {}, of which {missing} {} missing; copy it \
+                 again",
+                counted(header.chunks, "chunk"),
+                if missing == 1 { "is" } else { "are" },
             );
             let lost = missing * CHUNK_SIZE as u64;
             part.problem(&place.name, bytes, ProblemKind::Truncated, detail, lost);

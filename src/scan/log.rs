@@ -4,7 +4,7 @@ use crate::archive::{Bytes, read_full};
 use crate::chunk::{self, CHUNK_SIZE, Chunk, FILE_HEADER_SIZE, Needed, SLOT_START, Slot, Span};
 use crate::input::{self, Header};
 use crate::machine::Batch;
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{self, Problem, ProblemKind};
 use crate::record::{self, Names};
 use crate::select;
 use std::collections::BTreeMap;
@@ -259,7 +259,10 @@ impl Part {
             Slot::Chunk(chunk) => {
                 self.chunks += 1;
                 if missing > 0 {
-                    let detail = format!("the file ends {missing} bytes short of a whole chunk");
+                    let detail = format!(
+                        "the file ends {} short of a whole chunk: copy it again",
+                        problem::counted(missing, "byte")
+                    );
                     let at = offset + CHUNK_SIZE as u64 - missing;
                     self.problem(name, at, ProblemKind::Truncated, detail, missing);
                 }
@@ -320,7 +323,9 @@ impl Part {
             }
             Err(_) => {
                 self.lost += records.len() as u64;
-                let detail = "the parser failed on this chunk".to_owned();
+                let detail = "the parser failed on this chunk: its events are left out; please \
+                              report it with the log"
+                    .to_owned();
                 let lost = records
                     .iter()
                     .map(|record| record.end - record.start)
