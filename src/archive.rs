@@ -196,7 +196,7 @@ impl<'a> Guard<'a> {
         }
         let hasher = std::mem::take(&mut self.hasher);
         if self.checksum.is_some_and(|sum| sum != hasher.finalize()) {
-            let detail = "its checksum disagrees: what could be read of it was read";
+            let detail = "its checksum disagrees: it was read as far as possible; copy it again";
             return Err(self.fail(Refusal::new(RefusalKind::Checksum, detail)));
         }
         Ok(0)

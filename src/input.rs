@@ -155,7 +155,7 @@ fn candidate(
         let at = error.path().unwrap_or(&root.path);
         let detail = match error.io_error() {
             Some(error) => plain(error),
-            None => "a link that leads back into its own folder".to_owned(),
+            None => "a link that leads back into its own folder, not followed".to_owned(),
         };
         problem(at, ProblemKind::Unreadable, detail)
     })?;

@@ -38,7 +38,9 @@ pub(crate) fn paths(logs: &Logs) -> Result<Vec<PathBuf>, String> {
         })?;
         let listed = listed(&bytes);
         if listed.is_empty() {
-            return Err(format!("{name}: the list has no path in it"));
+            return Err(format!(
+                "{name}: the list has no path in it: write one path per line"
+            ));
         }
         paths.extend(listed);
     }

@@ -640,7 +640,7 @@ fn paths_come_from_lists_and_from_patterns_that_the_shell_left_alone() {
     let output = run(folder.path(), &["--files-from", "empty.txt"]);
     assert_eq!(
         stderr(&output),
-        "prtrace: empty.txt: the list has no path in it\n"
+        "prtrace: empty.txt: the list has no path in it: write one path per line\n"
     );
 }
 
@@ -830,8 +830,10 @@ fn an_archive_that_is_read_again_counts_once_in_the_progress() {
     let path = folder.path().join("outer.zip");
     fs::write(&path, deflated(&outer)).unwrap();
     for (nested, problems) in [(1 << 20, 0), (inner.len() as u64, 1)] {
-        let mut limits = prtrace::archive::Limits::default();
-        limits.nested = nested;
+        let limits = prtrace::archive::Limits {
+            nested,
+            ..Default::default()
+        };
         let options = scan::Options::default().threads(2).limits(limits);
         let progress = scan::Progress::default();
         let paths = std::slice::from_ref(&path);

@@ -187,7 +187,7 @@ impl Cab {
             }
             if file.offset < stream.position {
                 let detail = "it overlaps another file of the cabinet, which was read: unpack it \
-                              first, if it is to be trusted";
+                              first if you trust it";
                 let refusal = Refusal::new(RefusalKind::Damaged, detail);
                 refusals.push(refusal.of(&file.name).losing(file.size));
                 continue;
@@ -197,7 +197,8 @@ impl Cab {
             let mut body = (&mut stream).take(file.size);
             Guard::new(&mut body, budget, Some(file.size)).visit(&file.name, &mut told, visit);
             if std::mem::take(&mut stream.checksum_wrong) && told.is_empty() {
-                let detail = "its checksum disagrees: what could be read of it was read";
+                let detail = "its checksum disagrees: it was read as far as possible; copy it \
+                              again";
                 told.push(Refusal::new(RefusalKind::Checksum, detail).of(&file.name));
             }
             if let Some(failure) = &stream.failure {

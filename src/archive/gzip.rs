@@ -163,7 +163,7 @@ impl Pieces<'_> {
         let sum = std::mem::take(&mut self.hasher).finalize();
         let size = std::mem::take(&mut self.size) as u32;
         if (u32_at(&trailer, 0), u32_at(&trailer, 4)) != (Some(sum), Some(size)) {
-            let detail = "its checksum disagrees: what could be read of it was read";
+            let detail = "its checksum disagrees: it was read as far as possible; copy it again";
             return Err(self.fail(Refusal::new(RefusalKind::Checksum, detail)));
         }
         Ok(())

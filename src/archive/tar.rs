@@ -156,7 +156,7 @@ impl Walk<'_> {
         let refused = match kind.as_byte() {
             b'1' | b'2' => Some((
                 RefusalKind::NotFollowed,
-                "a link, not followed: what it leads to is read where it lies",
+                "a link, not followed: its target is read where it is",
             )),
             b'3' | b'4' | b'6' => Some((
                 RefusalKind::NotFollowed,

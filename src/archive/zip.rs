@@ -112,7 +112,8 @@ impl Zip {
             match refusal.or_else(|| entry.judge(budget)) {
                 Some(refusal) => zip.refuse(&entry, refusal.of(&name)),
                 None if entry.end() > zip.bytes.size() => {
-                    let detail = "it lies outside of the archive, which may be cut: copy it again";
+                    let detail = "its place is outside the archive, which may be cut: copy the \
+                                  archive again";
                     let refusal = entry.refusal(RefusalKind::Truncated, detail, budget);
                     zip.refuse(&entry, refusal.of(&name));
                 }
@@ -127,7 +128,8 @@ impl Zip {
             "its directory is damaged: the members that it does not name were looked for; copy it \
              again"
         } else if in_front {
-            "another zip archive stands in front of it, whose members were looked for: split them"
+            "another zip archive is in front of this one, and its members were looked for: save \
+             each archive to a file of its own"
         } else {
             return Ok(zip);
         };
@@ -147,8 +149,8 @@ impl Zip {
         let mut taken = 0;
         for entry in std::mem::take(&mut self.entries) {
             if entry.start < taken {
-                let detail = "it overlaps another member, which was read: unpack it first, if it is \
-                              to be trusted";
+                let detail = "it overlaps another member, which was read: unpack it first if you \
+                              trust it";
                 let refusal = entry.refusal(RefusalKind::Damaged, detail, budget);
                 let name = self.name(&entry)?;
                 self.refuse(&entry, refusal.of(&name));
@@ -332,14 +334,14 @@ impl Entry {
             refusal(RefusalKind::Unsupported, &detail)
         } else if self.size_behind {
             // Packed bytes tell their own end, except where they are not packed.
-            let detail = "without the directory its size is not known: copy the archive again";
+            let detail = "its size is unknown without the directory: copy the archive again";
             match self.method {
                 0 => refusal(RefusalKind::Truncated, detail),
                 _ => None,
             }
         } else if self.method == 0 && self.size != self.packed {
-            let detail = "it is stored as it is, but its two sizes differ: unpack it first, if it \
-                          is to be trusted";
+            let detail = "it is stored as it is, but its two sizes differ: unpack it first if \
+                          you trust it";
             refusal(RefusalKind::Damaged, detail)
         } else if self.size > self.most() {
             let detail = "it claims more than its packed bytes can give: copy the archive again, \
@@ -584,7 +586,7 @@ fn central_entry(
     entry.start = entry.start.saturating_add(shift);
     let on_unix = header.get(5) == Some(&3);
     let refusal = if on_unix && long(38) >> 28 == 0o12 {
-        let detail = "a link, not followed: what it leads to is read where it lies";
+        let detail = "a link, not followed: its target is read where it is";
         Some(Refusal::new(RefusalKind::NotFollowed, detail))
     } else if ![0, 0xffff].contains(&short(34)) {
         let detail = "it lies on another volume of a split archive: unpack that first";
