@@ -7,6 +7,7 @@
 use crate::knowledge::{self, CodeInfo};
 use memchr::memmem::Finder;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -295,6 +296,12 @@ impl fmt::Display for Code {
 /// assert_eq!(server_codes(text), ["AADSTS70002", "AADSTS50126"]);
 /// ```
 pub fn server_codes(text: &str) -> Vec<Cow<'_, str>> {
+    let places = server_code_places(text);
+    places.into_iter().map(|(_, code)| code).collect()
+}
+
+/// The same, each with the place where it is first.
+pub(crate) fn server_code_places(text: &str) -> Vec<(usize, Cow<'_, str>)> {
     /// Made once: nearly every text is searched for all of them.
     static MARKERS: LazyLock<[Finder<'static>; 4]> =
         LazyLock::new(|| ["AADSTS", "MSIS", "\"error_codes\":", "error?code="].map(Finder::new));
@@ -325,14 +332,12 @@ pub fn server_codes(text: &str) -> Vec<Cow<'_, str>> {
             }
         }
     }
-    found.sort_unstable();
-    let mut codes: Vec<Cow<'_, str>> = Vec::with_capacity(found.len());
-    for (_, code) in found {
-        if !codes.contains(&code) {
-            codes.push(code);
-        }
+    if found.len() > 1 {
+        found.sort_unstable();
+        let mut seen = HashSet::new();
+        found.retain(|(_, code)| seen.insert(code.clone()));
     }
-    codes
+    found
 }
 
 /// The digits that a text begins with; none of a word with other letters in it.

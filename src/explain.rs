@@ -49,14 +49,10 @@ impl Explanations {
     /// Explains every code in the texts: a text is one code, or is searched for codes. A code that
     /// stands several times is explained once.
     pub fn new<S: AsRef<str>>(texts: &[S]) -> Explanations {
-        let mut codes: Vec<Explanation> = Vec::new();
-        for text in texts {
-            for explanation in explain(text.as_ref()) {
-                if !codes.iter().any(|known| known.code == explanation.code) {
-                    codes.push(explanation);
-                }
-            }
-        }
+        let texts = texts.iter().flat_map(|text| explain(text.as_ref()));
+        let mut codes: Vec<Explanation> = texts.collect();
+        let mut seen = HashSet::new();
+        codes.retain(|explanation| seen.insert(explanation.code.clone()));
         Explanations { codes }
     }
 
@@ -301,13 +297,11 @@ fn codes_in(text: &str) -> Vec<String> {
         }
         at += word.len() + rest.chars().next().map_or(0, char::len_utf8);
     }
-    for code in code::server_codes(text) {
-        // Those with a prefix were found as words; of the others the digits stand in the text.
-        let digits = code.trim_start_matches("AADSTS");
-        if !found.iter().any(|(_, word)| *word == code) {
-            found.push((text.find(digits).unwrap_or(text.len()), code.into_owned()));
-        }
-    }
+    // Those with a prefix were found as words.
+    let words: HashSet<&str> = found.iter().map(|(_, word)| word.as_str()).collect();
+    let mut others = code::server_code_places(text);
+    others.retain(|(_, code)| !words.contains(&**code));
+    found.extend(others.into_iter().map(|(at, code)| (at, code.into_owned())));
     found.sort_by_key(|(at, _)| *at);
     found.into_iter().map(|(_, word)| word).collect()
 }

@@ -640,6 +640,25 @@ fn standard_input_is_read_in_every_encoding() {
     assert!(shown.starts_with("\u{fffd}x: unknown\n"), "{shown}");
 }
 
+/// Quadratic work on these would take minutes.
+#[test]
+fn a_text_may_be_full_of_codes() {
+    let plain = (1_000_000..1_050_000).map(|number| format!("AADSTS{number} "));
+    let listed: Vec<String> = (1_100_000..1_150_000)
+        .map(|number| number.to_string())
+        .collect();
+    let text = format!(
+        "{}\"error_codes\":[{}]",
+        plain.collect::<String>(),
+        listed.join(",")
+    );
+    let found = Explanations::new(&[&text, &text]).codes;
+    assert_eq!(found.len(), 100_000);
+    assert_eq!(found[0].code, "AADSTS1000000");
+    assert_eq!(found[50_000].code, "AADSTS1100000");
+    assert_eq!(found[99_999].code, "AADSTS1149999");
+}
+
 #[test]
 fn no_more_than_16_mib_of_standard_input_are_read() {
     let mut input = vec![b' '; 16 << 20];
