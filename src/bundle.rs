@@ -5,6 +5,7 @@
 
 use crate::encoding::decode;
 use crate::event::{Event, Header, Headers};
+use crate::identity::folded;
 use crate::machine::{Batch, unit};
 use crate::problem::{Problem, ProblemKind};
 use crate::scan::Log;
@@ -33,7 +34,7 @@ impl Hints {
     /// Takes a hint over, in whatever order they come.
     fn add(&mut self, unit: String, hint: Hint) {
         let of = self.0.entry(unit).or_insert_with(|| hint.clone());
-        let lower = |hint: &Hint| hint.name.as_ref().map(|name| name.to_lowercase());
+        let lower = |hint: &Hint| hint.name.as_ref().map(|name| folded(name));
         if hint.text == of.text && lower(&hint) != lower(of) {
             of.name = None;
         } else if hint < *of {
@@ -121,7 +122,9 @@ fn name_in(text: Text, content: &str) -> Option<String> {
         Text::Build => {
             let line = content.lines().next()?;
             let name = line.split_whitespace().next()?;
-            line.contains("Version").then(|| name.to_owned())
+            // The command `ver` begins its line so.
+            let names_none = name == "Microsoft";
+            (line.contains("Version") && !names_none).then(|| name.to_owned())
         }
         Text::Environment => after("COMPUTERNAME", '='),
         Text::Client => {

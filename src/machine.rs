@@ -3,6 +3,7 @@
 use crate::bundle::{Hints, give_lost_names};
 use crate::event::{Event, guid};
 use crate::filetime::Filetime;
+use crate::identity::{folded, is_same};
 use crate::knowledge::Role;
 use crate::problem::{Problem, ProblemKind};
 use crate::scan::Log;
@@ -482,14 +483,13 @@ fn machine_of((shares, apart): Computer, newest: Option<&str>) -> (Machine, u64)
         let first = runs.filter_map(|run| run.first());
         computers = first.map(|event| Arc::clone(&event.computer)).collect();
     }
-    let is_newest =
-        |event: &&Event| newest.is_none_or(|newest| event.computer.to_lowercase() == newest);
+    let is_newest = |event: &&Event| newest.is_none_or(|newest| folded(&event.computer) == newest);
     // Another computer may have been renamed to it, and this one not.
     let last = events.iter().rfind(is_newest).or_else(|| events.last());
     let name = last.map_or_else(|| "".into(), |event| Arc::clone(&event.computer));
     let others = computers
         .iter()
-        .filter(|other| other.to_lowercase() != name.to_lowercase() && !other.is_empty());
+        .filter(|other| !is_same(other, &name) && !other.is_empty());
     let machine = Machine {
         shares_name: false,
         also_known_as: others.map(Arc::clone).collect(),

@@ -2,6 +2,7 @@
 
 use super::Batch;
 use crate::event::Event;
+use crate::identity::{folded, is_same};
 use crate::scan::Log;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ impl Names {
         for log in logs {
             let computers: BTreeSet<&Arc<str>> = log.computers().collect();
             for computer in &computers {
-                let name = computer.to_lowercase();
+                let name = folded(computer);
                 joined.entry(name.clone()).or_insert(name);
             }
             for names in names_in(&log.events, &computers) {
@@ -85,7 +86,7 @@ impl Names {
     }
 
     fn root(&self, computer: &str) -> &str {
-        let root = self.roots.get(&computer.to_lowercase());
+        let root = self.roots.get(&folded(computer));
         root.map_or("", String::as_str)
     }
 
@@ -165,13 +166,10 @@ impl NamesIn {
         let mut seen = BTreeSet::new();
         let mut returned = false;
         for computer in names {
-            if chain
-                .last()
-                .is_some_and(|last| last.eq_ignore_ascii_case(computer))
-            {
+            if chain.last().is_some_and(|last| is_same(last, computer)) {
                 continue;
             }
-            let name = computer.to_lowercase();
+            let name = folded(computer);
             returned |= !seen.insert(name.clone());
             chain.push(name);
         }
@@ -200,7 +198,7 @@ fn names_in(events: &[Batch], computers: &BTreeSet<&Arc<str>>) -> Vec<NamesIn> {
     let mut found: Vec<NamesIn> = channels
         .map(|records| NamesIn::of(records.iter().map(|(_, _, name)| *name)))
         .collect();
-    let all: BTreeSet<String> = computers.iter().map(|name| name.to_lowercase()).collect();
+    let all: BTreeSet<String> = computers.iter().map(|name| folded(name)).collect();
     if all.len() > MOST_NAMES || disagree(&found) {
         return vec![NamesIn::Turns(all)];
     }

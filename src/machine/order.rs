@@ -2,6 +2,7 @@
 
 use crate::event::{Event, id};
 use crate::filetime::Filetime;
+use crate::identity::folded;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -76,7 +77,7 @@ fn leave_out_duplicates(events: &mut Vec<Event>) {
             computers.clear();
             before = Some((event.written(), Arc::clone(&event.channel), event.record_id));
         }
-        computers.insert(event.computer.to_lowercase())
+        computers.insert(folded(&event.computer))
     });
     // What is left of one place is a machine's with several names.
     let by_name = |a: &Event, b: &Event| (&a.computer, a.event_id).cmp(&(&b.computer, b.event_id));

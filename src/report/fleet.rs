@@ -250,12 +250,10 @@ fn title(group: &GroupReport) -> String {
         Some("refresh") => "PRT refresh".to_owned(),
         Some("enterprise-acquire") => "AD FS PRT acquisition".to_owned(),
         Some("enterprise-refresh") => "AD FS PRT refresh".to_owned(),
-        Some("registration") => {
-            format!(
-                "device registration at {}",
-                parts.next().unwrap_or_default()
-            )
-        }
+        Some("registration") => match parts.next() {
+            None | Some("none") => "device registration".to_owned(),
+            Some(phase) => format!("device registration at {phase}"),
+        },
         _ => "token requests".to_owned(),
     };
     let code = group.example.decisive.as_ref();
