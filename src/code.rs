@@ -297,7 +297,10 @@ impl fmt::Display for Code {
 /// ```
 pub fn server_codes(text: &str) -> Vec<Cow<'_, str>> {
     let places = server_code_places(text);
-    places.into_iter().map(|(_, code)| code).collect()
+    // Every failing window keeps its codes: collecting in place would keep the room of the places.
+    let mut codes = Vec::with_capacity(places.len());
+    codes.extend(places.into_iter().map(|(_, code)| code));
+    codes
 }
 
 /// The same, each with the place where it is first.
