@@ -3,6 +3,7 @@
 use crate::code::Code;
 use crate::filetime::Filetime;
 use crate::knowledge::{EventInfo, Role, event_info};
+use crate::secret;
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::fmt;
@@ -380,7 +381,13 @@ impl Meaning {
         let place = |field: &str| names.iter().position(|name| **name == *field);
         let roles = info.into_iter().flat_map(|info| &info.roles);
         let roles = roles.filter_map(|(field, role)| Some((*role, place(field)?)));
-        let roles: Vec<(Role, usize)> = roles.collect();
+        let mut roles: Vec<(Role, usize)> = roles.collect();
+        // A field may say by its name what the table does not.
+        for (place, name) in names.iter().enumerate() {
+            if secret::is_name(name, info.is_some()) && !roles.contains(&(Role::Secret, place)) {
+                roles.push((Role::Secret, place));
+            }
+        }
         let held = roles.iter().fold(0, |held, (role, _)| held | role.bit());
         Meaning {
             info,

@@ -2,6 +2,7 @@
 
 use crate::code::{self, Code, Family};
 use crate::knowledge::{self, CodeInfo};
+use crate::secret;
 #[cfg(feature = "cli")]
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -63,7 +64,8 @@ impl Explanations {
 }
 
 fn explain(text: &str) -> Vec<Explanation> {
-    let text = text.trim();
+    // What was pasted is shown again.
+    let text = &*secret::mask(text.trim());
     let mut found = one(text);
     if found.is_empty() {
         let mut seen = HashSet::new();

@@ -6,6 +6,7 @@ use crate::input::{self, Header};
 use crate::machine::Batch;
 use crate::problem::{self, Problem, ProblemKind};
 use crate::record::{self, Names};
+use crate::secret;
 use crate::select;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -316,7 +317,11 @@ impl Part {
                 self.lost += decoded.failed.len() as u64;
                 for record in decoded.failed {
                     let at = offset + record.span.start as u64;
-                    let detail = format!("record {}: {}", record.span.number, record.detail);
+                    let detail = format!(
+                        "record {}: {}",
+                        record.span.number,
+                        secret::mask(&record.detail)
+                    );
                     let lost = (record.span.end - record.span.start) as u64;
                     self.problem(name, at, ProblemKind::UndecodableRecord, detail, lost);
                 }

@@ -1,0 +1,770 @@
+//! Where the secrets of a text are.
+
+use super::MASK;
+use super::names::{self, Kind, Scheme};
+use super::shape::{self, is_evidence, is_id, looks_opaque};
+use super::spelling::{Origin, Plain};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// How much may stand between a name and an opaque value, as written.
+pub(super) const OPAQUE_GAP: usize = 24;
+
+/// How far from the scheme of an address a password may end, as written.
+pub(super) const USERINFO: usize = 256;
+
+/// The longest word that is looked for backwards or ahead.
+pub(super) const WORD: usize = 64;
+
+/// The longest tag, and the farthest that `value=` may be from `name=`.
+const TAG: usize = 1024;
+
+/// How much of a value is looked at to see whether it is opaque.
+const BEGINNING: usize = 512;
+
+/// A line of a token that goes on in the next one has at least so many characters.
+const FOLDED_LINE: usize = 60;
+
+/// The places of the secrets, in their order.
+pub(super) fn secrets(text: &str) -> Vec<Range<usize>> {
+    let plain = Plain::of(text);
+    let mut finder = Finder {
+        text: text.as_bytes(),
+        plain: &plain,
+        pending: None,
+        closers: None,
+        run_end: 0,
+        base64_end: 0,
+    };
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < plain.bytes.len() {
+        match finder.secret_at(at) {
+            Some(secret) => {
+                found.push(plain.written(&secret));
+                at = secret.end.max(at + 1);
+            }
+            None => at += 1,
+        }
+    }
+    found
+}
+
+struct Finder<'a> {
+    text: &'a [u8],
+    plain: &'a Plain,
+    /// A secret ahead, announced by what may have others between.
+    pending: Option<Range<usize>>,
+    /// Where the end tags of each name start.
+    closers: Option<HashMap<Vec<u8>, Vec<usize>>>,
+    /// Up to here runs of token characters and of base64 were looked at.
+    run_end: usize,
+    base64_end: usize,
+}
+
+impl Finder<'_> {
+    fn byte(&self, at: usize) -> u8 {
+        self.plain.byte(at)
+    }
+
+    fn origin(&self, at: usize) -> Origin {
+        self.plain.origin(at)
+    }
+
+    fn bytes(&self, range: Range<usize>) -> &[u8] {
+        self.plain.bytes.get(range).unwrap_or_default()
+    }
+
+    fn from(&self, at: usize) -> &[u8] {
+        self.plain.bytes.get(at..).unwrap_or_default()
+    }
+
+    fn len(&self) -> usize {
+        self.plain.bytes.len()
+    }
+
+    /// The first place from here on that is none of these bytes.
+    fn skip(&self, at: usize, these: fn(u8) -> bool) -> usize {
+        let run = self.from(at).iter().take_while(|b| these(**b)).count();
+        at + run
+    }
+
+    /// The secret that starts or is announced here.
+    fn secret_at(&mut self, at: usize) -> Option<Range<usize>> {
+        if let Some(pending) = &self.pending
+            && pending.start <= at
+        {
+            let pending = self.pending.take()?;
+            if pending.start == at {
+                return Some(pending);
+            }
+        }
+        match self.byte(at) {
+            b':' | b'=' => self.announced(at).or_else(|| self.userinfo(at)),
+            b' ' => self.behind_blank(at),
+            b'<' => {
+                self.element(at);
+                None
+            }
+            _ => self.token(at),
+        }
+    }
+
+    /// A token that nothing needs to announce.
+    fn token(&mut self, at: usize) -> Option<Range<usize>> {
+        let rest = self.from(at);
+        let is_start = at >= self.run_end;
+        let mut web_tokens = shape::WEB_TOKEN_STARTS.iter();
+        if web_tokens.any(|start| rest.starts_with(start)) {
+            let beginning = rest.get(..shape::WEB_TOKEN).unwrap_or_default();
+            let is_long = shape::token_run(beginning) == shape::WEB_TOKEN;
+            let is_plain = is_start && beginning.starts_with(b"eyJ");
+            if is_long && (is_plain || shape::is_encoded_json(beginning)) {
+                let end = self.skip(at, |b| shape::is_token_byte(b) || shape::is_base64_byte(b));
+                return Some(at..self.folded(at, end));
+            }
+        }
+        if is_start {
+            self.run_end = self.skip(at, shape::is_token_byte);
+            let run = at..self.run_end;
+            if self.is_opaque_token(&run) {
+                return Some(run);
+            }
+        }
+        // Standard base64 holds slashes, as a path does: only without any dot is it taken for one.
+        if at >= self.base64_end {
+            let end = self.skip(at, shape::is_base64_byte);
+            let run = at..self.folded(at, end);
+            self.base64_end = run.end;
+            if self.is_opaque_token(&run) {
+                return Some(run);
+            }
+        }
+        None
+    }
+
+    fn is_opaque_token(&self, run: &Range<usize>) -> bool {
+        run.len() >= shape::OPAQUE_TOKEN
+            && shape::is_opaque_token(self.bytes(run.clone()))
+            && self.is_written_in_run(run)
+    }
+
+    /// Whether the fast look takes this for a run, too.
+    fn is_written_in_run(&self, run: &Range<usize>) -> bool {
+        let written = self.text.get(self.plain.written(run)).unwrap_or_default();
+        written.iter().all(|b| shape::is_written_in_run(*b))
+    }
+
+    /// Where a token ends that goes on in the next lines.
+    fn folded(&self, start: usize, end: usize) -> usize {
+        let (mut start, mut end) = (start, end);
+        while let Some(line) = self.next_line(end) {
+            let next = self.skip(line, is_blank);
+            let run = self.skip(next, |b| {
+                shape::is_token_byte(b) || shape::is_base64_byte(b)
+            });
+            let word = self.bytes(next..run);
+            let is_pair = word
+                .trim_ascii_end()
+                .iter()
+                .rev()
+                .skip_while(|b| **b == b'=');
+            let is_alone = !matches!(self.byte(run), b' ' | b'\t' | b':')
+                && !is_pair.into_iter().any(|b| *b == b'=');
+            let goes_on = end - start >= FOLDED_LINE || next > line && looks_opaque(word, 8);
+            if word.is_empty() || !is_alone || !goes_on {
+                break;
+            }
+            (start, end) = (next, run);
+        }
+        end
+    }
+
+    /// Where the next line starts, if a line ends here.
+    fn next_line(&self, at: usize) -> Option<usize> {
+        match self.from(at) {
+            [b'\r', b'\n', ..] => Some(at + 2),
+            [b'\r' | b'\n', ..] => Some(at + 1),
+            _ => None,
+        }
+    }
+
+    /// The value behind a colon or an equals sign that follows a telling name.
+    fn announced(&mut self, sign: usize) -> Option<Range<usize>> {
+        let before = self.bytes(0..sign);
+        let fillers = before.iter().rev().take_while(|b| is_filler(**b)).count();
+        let name_end = sign - fillers;
+        let kind = names::kind(self.bytes(0..name_end))?;
+        let is_quoted = self.bytes(name_end..sign).iter().any(|b| is_quote(*b));
+        match kind {
+            Kind::Element => None,
+            Kind::Name => {
+                self.named(sign);
+                None
+            }
+            Kind::Credentials => self.credentials(sign),
+            Kind::Challenge => self.challenge(sign),
+            Kind::Cookies => self.cookies(sign, is_quoted),
+            _ => self.value(sign, kind, is_quoted),
+        }
+    }
+
+    fn value(&self, sign: usize, kind: Kind, is_quoted: bool) -> Option<Range<usize>> {
+        let start = self.value_start(sign)?;
+        let is_adjacent =
+            self.byte(sign) == b'=' && !self.byte(sign + 1).is_ascii_whitespace() && sign > 0;
+        let is_tied = is_quoted
+            || is_quote(self.byte(start))
+            || is_adjacent && !is_blank(self.byte(sign - 1));
+        let is_whole = kind == Kind::Any || kind == Kind::Tied && is_tied;
+        let value = match self.byte(start) {
+            quote if is_quote(quote) => self.quoted(start),
+            b'[' | b'{' if is_whole && !self.from(start).starts_with(MASK.as_bytes()) => {
+                self.ending(start, self.bracketed(start), sign)
+            }
+            _ if is_whole => self.unquoted(start, sign),
+            // What it looks like shows at its beginning: names in a row are not read to the end
+            // each.
+            _ => self.beginning(start, sign),
+        };
+        let text = self.bytes(value.clone());
+        let is_near = || {
+            let gap = self.origin(start).written_from(self.origin(sign));
+            gap <= OPAQUE_GAP && self.is_written_in_run(&value)
+        };
+        let is_opaque = matches!(kind, Kind::Opaque(_));
+        if value.is_empty() || !self.is_secret(text, kind, is_tied) || is_opaque && !is_near() {
+            return None;
+        }
+        Some(match is_quote(self.byte(start)) || is_whole {
+            true => value,
+            false => self.unquoted(start, sign),
+        })
+    }
+
+    fn is_secret(&self, value: &[u8], kind: Kind, is_tied: bool) -> bool {
+        match kind {
+            Kind::Tied if is_tied => !is_id(value),
+            Kind::Tied => looks_opaque(value, 12),
+            Kind::Opaque(least) => looks_opaque(value, least),
+            Kind::Number => {
+                let is_number = value.len() >= 4 && value.iter().all(u8::is_ascii_digit);
+                is_number || is_tied && !is_evidence(value)
+            }
+            _ => !is_evidence(value),
+        }
+    }
+
+    /// Where the value starts behind a sign; on the next line if it goes on there.
+    fn value_start(&self, sign: usize) -> Option<usize> {
+        let is_skipped = |b| matches!(b, b' ' | b'\t' | b'=' | b':' | b'>');
+        let mut at = self.skip(sign + 1, is_skipped);
+        if let Some(line) = self.next_line(at) {
+            at = self.skip(line, is_blank);
+            let word_end = self.skip(at, |b| !b.is_ascii_whitespace() && b != 0);
+            let word = self.bytes(at..word_end);
+            let rest = word.iter().rev().skip_while(|b| **b == b'=');
+            // The next line has a name of its own, or is prose.
+            let is_pair = rest.into_iter().any(|b| matches!(b, b':' | b'='));
+            let is_alone = !is_blank(self.byte(word_end));
+            if word.is_empty() || is_pair || at == line && !is_alone {
+                return None;
+            }
+        }
+        (at < self.len()).then_some(at)
+    }
+
+    /// What is between the quote here and the next like it. A quote in the text is escaped once
+    /// more, or doubled.
+    fn quoted(&self, open: usize) -> Range<usize> {
+        let quote = self.byte(open);
+        let outer = self.origin(open);
+        let closes = |at: usize| {
+            let origin = self.origin(at);
+            self.byte(at) == quote
+                && origin.escaped <= outer.escaped
+                && origin.percent <= outer.percent
+        };
+        let mut start = open + 1;
+        // In CSV all quotes of a value are doubled.
+        let doubled = closes(start) && {
+            let next = self.byte(start + 1);
+            !(next == 0 || next.is_ascii_whitespace() || b",;&}])>/?".contains(&next))
+        };
+        start += usize::from(doubled);
+        let mut at = start;
+        while at < self.len() {
+            if closes(at) {
+                let is_literal = !doubled && at > start && closes(at + 1);
+                if !is_literal {
+                    break;
+                }
+                at += 1;
+            }
+            at += 1;
+        }
+        start..at.min(self.len())
+    }
+
+    /// A list or an object, up to its end.
+    fn bracketed(&self, open: usize) -> usize {
+        let mut depth = 0_usize;
+        let mut at = open;
+        while at < self.len() {
+            match self.byte(at) {
+                quote if is_quote(quote) => at = self.quoted(at).end,
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth -= 1,
+                _ => {}
+            }
+            at += 1;
+            if depth == 0 {
+                break;
+            }
+        }
+        at.min(self.len())
+    }
+
+    /// A value without quotes. What ends it at the sign's level of encoding does, not deeper.
+    fn unquoted(&self, start: usize, sign: usize) -> Range<usize> {
+        let is_masked = self.from(start).starts_with(MASK.as_bytes());
+        let at = start + if is_masked { MASK.len() } else { 0 };
+        self.ending(start, at, sign)
+    }
+
+    /// The value from its start to where it ends, which is here or later.
+    fn ending(&self, start: usize, mut at: usize, sign: usize) -> Range<usize> {
+        let percent = self.origin(sign).percent;
+        let mut line = start;
+        loop {
+            while at < self.len() && !self.ends_value(at, percent) {
+                at += 1;
+            }
+            match self.folded(line, at) {
+                end if end > at => (line, at) = (end, end),
+                _ => return start..at,
+            }
+        }
+    }
+
+    /// As much of a value without quotes as shows what it looks like.
+    fn beginning(&self, start: usize, sign: usize) -> Range<usize> {
+        let percent = self.origin(sign).percent;
+        let mut places = start..self.len().min(start + BEGINNING);
+        let end = places.find(|at| self.ends_value(*at, percent));
+        start..end.unwrap_or(self.len().min(start + BEGINNING))
+    }
+
+    fn ends_value(&self, at: usize, percent: u8) -> bool {
+        let byte = self.byte(at);
+        if byte == 0 {
+            return true;
+        }
+        if byte.is_ascii_alphanumeric() || self.origin(at).percent > percent {
+            return false;
+        }
+        let next = self.byte(at + 1);
+        let is_last = || next == 0 || next.is_ascii_whitespace();
+        match byte {
+            b'\r' if next == b'\n' => true,
+            _ if byte.is_ascii_whitespace() => self.origin(at).escaped == 0,
+            b'&' => is_last() || is_quote(next) || self.is_pair(at + 1, b"=:"),
+            b',' | b';' => {
+                is_last()
+                    || is_quote(next)
+                    || matches!(next, b'{' | b'[')
+                    || self.is_pair(at + 1, b"=:")
+            }
+            b'"' | b'\'' | b'`' | b'}' | b']' | b')' | b'>' => {
+                is_last() || is_quote(next) || b",;&}])><:.\\".contains(&next)
+            }
+            b'<' => next == b'/' || next == b'!' || self.is_tag(at + 1),
+            _ => false,
+        }
+    }
+
+    /// Whether a name and one of these signs are here, or were before they were masked.
+    fn is_pair(&self, at: usize, signs: &[u8]) -> bool {
+        let word = self.from(at).iter().take(WORD);
+        let name = word.take_while(|b| is_name_byte(**b)).count();
+        let is_masked = || self.from(at).starts_with(MASK.as_bytes());
+        name > 0 && signs.contains(&self.byte(at + name)) || is_masked()
+    }
+
+    /// Whether the name of a tag is here, or was before it was masked.
+    fn is_tag(&self, at: usize) -> bool {
+        let word = self.from(at).iter().take(WORD);
+        let name = word
+            .take_while(|b| is_name_byte(**b) || **b == b':')
+            .count();
+        let is_masked = || self.from(at).starts_with(MASK.as_bytes());
+        name > 0 && matches!(self.byte(at + name), b'>' | b'/' | b' ') || is_masked()
+    }
+
+    /// What follows a header's name, its folded lines included, or is between its quotes.
+    fn header(&self, sign: usize) -> Option<Range<usize>> {
+        let start = self.value_start(sign)?;
+        if is_quote(self.byte(start)) {
+            return Some(self.quoted(start));
+        }
+        if self.byte(sign) == b'=' {
+            return Some(self.unquoted(start, sign));
+        }
+        let percent = self.origin(sign).percent;
+        let mut is_open = false;
+        let mut at = start;
+        while at < self.len() && self.byte(at) != 0 {
+            if let Some(line) = self.next_line(at)
+                && self.origin(at).percent <= percent
+            {
+                let next = self.skip(line, is_blank);
+                let is_field = self.is_pair(next, b":");
+                if next == line || is_field || self.next_line(next).is_some() {
+                    break;
+                }
+                at = next;
+                continue;
+            }
+            // A quote that opens no parameter ends the text around the header.
+            if self.byte(at) == b'"' {
+                match is_open {
+                    true => is_open = false,
+                    false if self.byte(at.saturating_sub(1)) == b'=' => is_open = true,
+                    false => break,
+                }
+            }
+            at += 1;
+        }
+        Some(start..self.trimmed_end(start, at))
+    }
+
+    fn trimmed_end(&self, start: usize, end: usize) -> usize {
+        start + self.bytes(start..end).trim_ascii_end().len()
+    }
+
+    /// What follows a header for credentials: the scheme, if it is known, stays.
+    fn credentials(&self, sign: usize) -> Option<Range<usize>> {
+        let start = self.value_start(sign)?;
+        let start = self.skip(start, |b| b == b'+');
+        let is_quoted = is_quote(self.byte(start));
+        let word = start + usize::from(is_quoted);
+        let ends = |b: u8| b.is_ascii_whitespace() || b == b'+' || is_quote(b);
+        let letters = self.from(word).iter().take(WORD);
+        let word = word..word + letters.take_while(|b| !ends(**b)).count();
+        let scheme = names::scheme(self.bytes(word.clone()));
+        if is_evidence(self.bytes(word.clone())) {
+            return None;
+        }
+        let rest = self.skip(word.end, |b| b.is_ascii_whitespace() || b == b'+');
+        let secret = match scheme {
+            Some(Scheme::Token) if !is_quoted => self.unquoted(rest, sign),
+            Some(_) => rest..self.header(sign)?.end,
+            None => self.header(sign)?,
+        };
+        (secret.start < secret.end && !is_evidence(self.bytes(secret.clone()))).then_some(secret)
+    }
+
+    fn challenge(&self, sign: usize) -> Option<Range<usize>> {
+        let mut start = self.value_start(sign)?;
+        start += usize::from(is_quote(self.byte(start)));
+        let scheme = self.skip(start, |b| b.is_ascii_alphanumeric() || b == b'-');
+        let blob = self.skip(scheme, is_blank);
+        (blob > scheme).then(|| self.blob(blob)).flatten()
+    }
+
+    /// A token behind a scheme; a parameter is none.
+    fn blob(&self, start: usize) -> Option<Range<usize>> {
+        let is_part = |b| shape::is_token_byte(b) || b == b'/';
+        let end = self.skip(start, is_part);
+        let padded = self.skip(end, |b| b == b'=');
+        let ends = padded == end
+            || !matches!(self.byte(padded), b'"' | b'\'' | b'[')
+                && !self.byte(padded).is_ascii_alphanumeric();
+        let blob = start..self.folded(start, padded);
+        (ends && looks_opaque(self.bytes(start..padded), 8)).then_some(blob)
+    }
+
+    fn cookies(&self, sign: usize, is_quoted: bool) -> Option<Range<usize>> {
+        let line = self.from(sign + 1).iter().take(TAG);
+        let mut line = line.take_while(|b| !matches!(b, b'\r' | b'\n'));
+        if !line.any(|b| *b == b'=') {
+            return self.value(sign, Kind::Tied, is_quoted);
+        }
+        let header = self.header(sign)?;
+        let is_secret = !header.is_empty() && !is_evidence(self.bytes(header.clone()));
+        is_secret.then_some(header)
+    }
+
+    /// The password in `https://user:password@host`.
+    fn userinfo(&self, colon: usize) -> Option<Range<usize>> {
+        if !self.from(colon).starts_with(b"://") {
+            return None;
+        }
+        let start = colon + 3;
+        let is_near = |at: &usize| {
+            self.origin(*at).written_from(self.origin(colon)) <= USERINFO
+                && !matches!(
+                    self.byte(*at),
+                    0..=b' ' | b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'\\'
+                )
+        };
+        let places = (start..self.len()).take_while(is_near);
+        let end = places
+            .filter(|at| self.byte(*at) == b'@' && self.origin(*at).is_short())
+            .last()?;
+        let user = self.bytes(start..end).iter();
+        let password = start + user.take_while(|b| **b != b':').count() + 1;
+        let is_secret = password < end && !is_evidence(self.bytes(password..end));
+        is_secret.then_some(password..end)
+    }
+
+    /// Behind a blank: a scheme's token, a private key, a password on a command line or in prose.
+    fn behind_blank(&self, blank: usize) -> Option<Range<usize>> {
+        let before = self.bytes(0..blank);
+        if !names::may_end_before_blank(before) {
+            return None;
+        }
+        if before.ends_with(b"PRIVATE") {
+            return self.private_key(blank);
+        }
+        if let Some(Scheme::Token) = names::scheme(before) {
+            let start = self.skip(blank, is_blank);
+            if let Some(blob) = self.blob(start) {
+                return Some(blob);
+            }
+            // A bearer's token may look like anything, but is long.
+            let end = self.skip(start, |b| shape::is_token_byte(b) || b == b'/');
+            let run = self.bytes(start..end);
+            let is_long = run.len() >= shape::WEB_TOKEN && self.byte(end) != b'=';
+            let is_bearer = ends_with_word(before, b"bearer");
+            return (is_bearer && is_long && !is_id(run)).then_some(start..end);
+        }
+        if !self.origin(blank).is_raw() {
+            return None;
+        }
+        let rest = self.from(blank);
+        let (start, is_option) = match spoken(before, rest)? {
+            Spoken::Option => (self.skip(blank, is_blank), true),
+            Spoken::Is(length) => (self.skip(blank + length, is_blank), false),
+        };
+        if is_quote(self.byte(start)) {
+            let value = self.quoted(start);
+            let is_secret = !value.is_empty() && !is_evidence(self.bytes(value.clone()));
+            return is_secret.then_some(value);
+        }
+        let value = self.unquoted(start, blank);
+        let text = self.bytes(value.clone());
+        let is_secret = match is_option {
+            true => !text.starts_with(b"-") && !is_evidence(text),
+            false => shape::looks_like_password(text),
+        };
+        (is_secret && !value.is_empty()).then_some(value)
+    }
+
+    /// The lines between `-----BEGIN … PRIVATE KEY-----` and its end.
+    fn private_key(&self, blank: usize) -> Option<Range<usize>> {
+        const REST: &[u8] = b" KEY-----";
+        let recent = self.bytes(blank.saturating_sub(WORD)..blank);
+        let begin = memchr::memmem::rfind(recent, b"-----")?;
+        if !recent.get(begin..)?.starts_with(b"-----BEGIN") || !self.from(blank).starts_with(REST) {
+            return None;
+        }
+        let start = self.skip(blank + REST.len(), |b| b.is_ascii_whitespace());
+        let rest = self.from(start);
+        let length = memchr::memmem::find(rest, b"-----END").unwrap_or(rest.len());
+        let end = self.trimmed_end(start, start + length);
+        (start < end && !is_evidence(self.bytes(start..end))).then_some(start..end)
+    }
+
+    /// The value that belongs to `name="password"`: of the same element or object, the element's
+    /// text, or the part of a form.
+    fn named(&mut self, sign: usize) {
+        let Some(start) = self.value_start(sign) else {
+            return;
+        };
+        let start = self.skip(start, is_filler);
+        let name = self.skip(start, is_name_byte);
+        let kind = match names::kind(self.bytes(start..name)) {
+            Some(kind) if !matches!(kind, Kind::Name | Kind::Element) => kind,
+            _ => return,
+        };
+        let mut at = name;
+        while at < self.len().min(name + TAG) {
+            match self.byte(at) {
+                b'>' => {
+                    let end = match kind {
+                        Kind::Any | Kind::Tied => self.skip(at + 1, |b| b != b'<'),
+                        // Not worth a search without bounds.
+                        _ => at + 1 + self.tag_end(at + 1),
+                    };
+                    return self.expect(at + 1..end, kind);
+                }
+                b'<' | b'{' | b'}' | b'[' | b']' => return,
+                b'\r' | b'\n' => {
+                    let Some(line) = self.next_line(at) else {
+                        return;
+                    };
+                    if let Some(body) = self.next_line(line) {
+                        let rest = match kind {
+                            Kind::Any | Kind::Tied => self.from(body),
+                            _ => self.bytes(body..self.len().min(body + TAG)),
+                        };
+                        let end = memchr::memmem::find(rest, b"\n--").unwrap_or(rest.len());
+                        return self.expect(body..body + end, kind);
+                    }
+                    at = line;
+                    continue;
+                }
+                b'=' | b':' => {
+                    let before = self.bytes(name..at);
+                    let fillers = before.iter().rev().take_while(|b| is_filler(**b));
+                    let word = before.get(..before.len() - fillers.count());
+                    let word = word.unwrap_or_default();
+                    let is_value = [&b"value"[..], b"content", b"text"]
+                        .iter()
+                        .any(|name| ends_with_word(word, name));
+                    if is_value {
+                        let kind = match kind {
+                            Kind::Tied => Kind::Any,
+                            kind => kind,
+                        };
+                        self.pending = self.value(at, kind, true);
+                        return;
+                    }
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+    }
+
+    /// How far the next tag is, or as far as is looked.
+    fn tag_end(&self, at: usize) -> usize {
+        let rest = self.from(at).iter().take(TAG);
+        rest.take_while(|b| **b != b'<').count()
+    }
+
+    /// Has this range masked when it is reached, without the blanks around it.
+    fn expect(&mut self, range: Range<usize>, kind: Kind) {
+        let text = self.bytes(range.clone());
+        let start = range.start + (text.len() - text.trim_ascii_start().len());
+        let end = self.trimmed_end(start, range.end);
+        if start < end && self.is_secret(self.bytes(start..end), kind, true) {
+            self.pending = Some(start..end);
+        }
+    }
+
+    /// The text of an element whose name announces a secret, or an attribute's.
+    fn element(&mut self, open: usize) {
+        let start = open + 1;
+        let tag = self.from(start).iter().take(WORD);
+        let name = tag.take_while(|b| is_name_byte(**b) || **b == b':').count();
+        let name = start..start + name;
+        let is_local = |b: &u8| *b != b':';
+        let local = self
+            .bytes(name.clone())
+            .iter()
+            .rev()
+            .take_while(|b| is_local(b));
+        let local = name.end - local.count()..name.end;
+        let kind = match names::kind(self.bytes(local)) {
+            Some(Kind::Name) | None => return,
+            Some(kind) => kind,
+        };
+        let tag = self.from(name.end).iter().take(TAG);
+        let Some(end) = tag.clone().position(|b| matches!(b, b'>' | b'<')) else {
+            return;
+        };
+        let end = name.end + end;
+        if self.byte(end) != b'>' || self.byte(end - 1) == b'/' {
+            return;
+        }
+        let content = end + 1;
+        match self.closer(&name, content) {
+            Some(close) => self.expect(content..close, kind),
+            // The rest was cut off. A placeholder in prose has a blank behind it.
+            None if !self.byte(content).is_ascii_whitespace() => {
+                let close = self.skip(content, |b| b != b'<');
+                self.expect(content..close, kind);
+            }
+            None => {}
+        }
+    }
+
+    /// Where the next end tag of this name starts.
+    fn closer(&mut self, name: &Range<usize>, from: usize) -> Option<usize> {
+        let name = self.bytes(name.clone()).to_ascii_lowercase();
+        let plain = self.plain;
+        let closers = self.closers.get_or_insert_with(|| {
+            let mut closers: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
+            for start in memchr::memmem::find_iter(&plain.bytes, b"</") {
+                let name = plain.bytes.get(start + 2..).unwrap_or_default().iter();
+                let name = name
+                    .take(WORD)
+                    .take_while(|b| is_name_byte(**b) || **b == b':')
+                    .map(u8::to_ascii_lowercase);
+                closers.entry(name.collect()).or_default().push(start);
+            }
+            closers
+        });
+        let places = closers.get(&name)?;
+        let next = places.partition_point(|place| *place < from);
+        places.get(next).copied()
+    }
+}
+
+/// How a password is spoken of.
+pub(super) enum Spoken {
+    /// `--password …`
+    Option,
+    /// `password is …`: the value is so far behind the blank.
+    Is(usize),
+}
+
+/// Whether what is before and from a blank on speaks of a password.
+pub(super) fn spoken(before: &[u8], rest: &[u8]) -> Option<Spoken> {
+    let start = names::spoken(before)?;
+    for verb in [&b" is "[..], b" was ", b" ist "] {
+        if rest.starts_with(verb) {
+            return Some(Spoken::Is(verb.len()));
+        }
+    }
+    let head = before.get(..start)?.iter().rev().take(WORD);
+    let word = head.take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let word = before.get(start - word.count()..)?;
+    let outer = before.get(..before.len() - word.len())?.last();
+    let dash = word.iter().position(|b| *b == b'-')?;
+    let is_option = match outer {
+        // The end of an escape stands before the dash.
+        Some(b'%' | b'\\') => dash <= 5,
+        _ => dash == 0,
+    };
+    is_option.then_some(Spoken::Option)
+}
+
+fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
+    let start = text.len().checked_sub(word.len());
+    start.is_some_and(|start| {
+        let tail = text.get(start..).unwrap_or_default();
+        let before = text.get(..start).and_then(<[u8]>::last);
+        tail.eq_ignore_ascii_case(word) && before.is_none_or(|b| !b.is_ascii_alphanumeric())
+    })
+}
+
+/// What may stand between a name and its sign.
+pub(super) fn is_filler(byte: u8) -> bool {
+    is_quote(byte) || is_blank(byte) || matches!(byte, b'\\' | b']' | b'.' | b'*')
+}
+
+pub(super) fn is_quote(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\'' | b'`')
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// A character of a name.
+pub(super) fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'$')
+}
