@@ -11,8 +11,8 @@ mod names;
 mod shape;
 mod spelling;
 
-use find::{OPAQUE_GAP, Spoken, USERINFO, WORD, is_filler, is_name_byte, is_quote};
-use names::Kind;
+use find::{Announcement, OPAQUE_GAP, USERINFO, WORD, is_filler, is_name_byte, is_quote};
+use names::{Kind, Spoken};
 use shape::{OPAQUE_TOKEN, is_written_in_run};
 use std::borrow::Cow;
 
@@ -21,6 +21,14 @@ pub(crate) const MASK: &str = "[masked]";
 
 /// How often a text is looked through until nothing more is found. Two do for nearly every text.
 const PASSES: usize = 4;
+
+/// Counts bytes that are looked at, for the test that work grows with the text and no faster.
+#[inline]
+fn look(bytes: usize) {
+    #[cfg(test)]
+    tests::LOOKED.set(tests::LOOKED.get() + bytes);
+    let _ = bytes;
+}
 
 /// The text with every secret in it masked.
 pub(crate) fn mask(text: &str) -> Cow<'_, str> {
@@ -75,7 +83,7 @@ pub(crate) fn may_hold_secret(text: &str) -> bool {
     let mut signs = memchr::memchr3_iter(b':', b'=', b'J', bytes);
     let mut blanks = memchr::memchr_iter(b' ', bytes);
     let mut introducers = memchr::memchr3_iter(b'<', b'%', b'\\', bytes);
-    let mut rare = memchr::memchr2_iter(b'&', b'Z', bytes);
+    let mut rare = memchr::memchr3_iter(b'&', b'Z', 0xef, bytes);
     signs.any(|at| is_telling(bytes, at))
         || blanks.any(|at| is_telling_blank(bytes, at))
         || introducers.any(|at| is_telling_rare(bytes, at))
@@ -112,14 +120,26 @@ fn is_telling(bytes: &[u8], at: usize) -> bool {
 /// Whether the text before a sign ends with a name, and the text behind it may be a secret.
 #[inline]
 fn is_announced(before: &[u8], after: &[u8]) -> bool {
-    // Nearly every sign is told by the two letters before.
-    let name = match before {
-        [.., b'%', _, _] | [.., b'\\', b'x' | b'X', _, _] => without_fillers(before),
-        [.., b'\\', b'u' | b'U', _, _, _, _] => without_fillers(before),
-        [.., last] if last.is_ascii_alphanumeric() => before,
-        _ => without_fillers(before),
+    let Some(last) = before.last() else {
+        return false;
     };
-    names::may_end_name(name) && is_announced_by(name, after)
+    // Nearly every sign is told by the two letters before.
+    let name = match last.is_ascii_digit() {
+        true => names::without_number(before),
+        false => before,
+    };
+    if names::may_end_name(name) && is_announced_by(name, after) {
+        return true;
+    }
+    let is_behind_filler = match before {
+        [.., b'%', _, _] | [.., b'\\', b'x' | b'X', _, _] => true,
+        [.., b'\\', b'u' | b'U', _, _, _, _] => true,
+        _ => !last.is_ascii_alphanumeric(),
+    };
+    is_behind_filler && {
+        let name = names::without_number(without_fillers(before));
+        names::may_end_name(name) && is_announced_by(name, after)
+    }
 }
 
 fn is_announced_by(name: &[u8], after: &[u8]) -> bool {
@@ -149,6 +169,7 @@ fn is_announced_by(name: &[u8], after: &[u8]) -> bool {
 /// The text without what may stand between a name and its sign, whatever the spelling.
 fn without_fillers(mut text: &[u8]) -> &[u8] {
     loop {
+        look(1);
         text = match text {
             [rest @ .., b'%', _, _] => rest,
             [rest @ .., b'\\', b'u' | b'U', _, _, _, _] => rest,
@@ -168,6 +189,7 @@ fn without_fillers(mut text: &[u8]) -> &[u8] {
 /// The text from the first character on that is neither a blank nor a sign nor a quote.
 fn behind_fillers(mut text: &[u8]) -> &[u8] {
     loop {
+        look(1);
         let (byte, length) = match (spelling::resolved(text), text.first()) {
             (Some(resolved), _) => resolved,
             (None, Some(first)) => (*first, 1),
@@ -199,34 +221,34 @@ fn has_userinfo(after: &[u8]) -> bool {
 #[inline]
 fn is_telling_blank(bytes: &[u8], at: usize) -> bool {
     let before = bytes.get(..at).unwrap_or_default();
-    names::may_end_before_blank(before)
+    names::may_be_spoken(before)
         && is_announced_by_blank(before, bytes.get(at..).unwrap_or_default())
 }
 
 fn is_announced_by_blank(before: &[u8], rest: &[u8]) -> bool {
-    if before.ends_with(b"PRIVATE") {
-        return true;
-    }
-    if names::scheme(before).is_some() {
-        // A word of small letters is prose.
-        let token = behind_fillers(rest).iter().take(shape::WEB_TOKEN);
-        let token = token.take_while(|b| is_written_in_run(**b) || **b == b'&');
-        let (mut length, mut is_word) = (0, true);
-        for byte in token {
-            length += 1;
-            is_word &= byte.is_ascii_lowercase();
+    match names::spoken(before) {
+        Some((Spoken::Scheme(_), _)) => {
+            // A word of small letters is prose.
+            let token = behind_fillers(rest).iter().take(shape::WEB_TOKEN);
+            let token = token.take_while(|b| is_written_in_run(**b) || **b == b'&');
+            let (mut length, mut is_word) = (0, true);
+            for byte in token {
+                length += 1;
+                is_word &= byte.is_ascii_lowercase();
+            }
+            length == shape::WEB_TOKEN || length > 0 && !is_word
         }
-        return length == shape::WEB_TOKEN || length > 0 && !is_word;
-    }
-    match find::spoken(before, rest) {
-        Some(Spoken::Option) => true,
-        Some(Spoken::Is(length)) => {
-            let value = rest.get(length..).unwrap_or_default();
-            let value = value.trim_ascii_start();
-            let word = value.iter().take(WORD);
-            let mut word = word.take_while(|b| !b.is_ascii_whitespace());
-            word.any(|b| b.is_ascii_digit() || is_quote(*b) || !b.is_ascii() || *b == b'\\')
-        }
+        Some((Spoken::PrivateKey, _)) => rest.starts_with(find::PRIVATE_KEY),
+        Some((Spoken::Password, _)) => match find::password_announcement(before, rest) {
+            Some(Announcement::Option) => true,
+            Some(Announcement::Is(length)) => {
+                let value = rest.get(length..).unwrap_or_default().trim_ascii_start();
+                let word = value.iter().take(WORD);
+                let mut word = word.take_while(|b| !b.is_ascii_whitespace());
+                word.any(|b| b.is_ascii_digit() || is_quote(*b) || !b.is_ascii() || *b == b'\\')
+            }
+            None => false,
+        },
         None => false,
     }
 }
@@ -282,8 +304,13 @@ fn is_telling_tag(tag: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{MASK, find, mask, mask_each, names};
+    use super::{MASK, find, is_name, mask, mask_each, names};
     use proptest::prelude::*;
+    use std::cell::Cell;
+
+    thread_local! {
+        pub(super) static LOOKED: Cell<usize> = const { Cell::new(0) };
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
@@ -400,6 +427,84 @@ mod tests {
     }
 
     #[test]
+    fn work_grows_with_the_text_and_no_faster() {
+        let lines = format!("{}\r\n", "a".repeat(64));
+        let mut parts: Vec<String> = [
+            "eyJ",
+            "aeyJ",
+            "\"",
+            "'",
+            "<",
+            "</",
+            "<password>",
+            "<code>",
+            "<password",
+            "%25",
+            "%",
+            "\\",
+            "\\\\\"",
+            "&amp;",
+            "&",
+            "-----BEGIN PRIVATE KEY-----",
+            "-----END PRIVATE KEY-----",
+            "name=code>",
+            "name=token>",
+            "name=token>http://",
+            "name=\"password\" ",
+            "name=code\r\n\r\n",
+            "authorization: failed ",
+            "authorization: basic failed ",
+            "authorization: basic\n ",
+            "cookie: ",
+            "cookie: a=",
+            "bearer ",
+            "basic\n ",
+            "a ",
+            "a\n ",
+            "token=\"http://a ",
+            "token=http://",
+            "password is ",
+            "-password ",
+            "://a:",
+            "://a@",
+            "password=\r\n",
+            "password=\r\n ",
+            "[",
+            "{",
+            "token=[",
+            "token={",
+            "[masked]",
+            ", ",
+            ",a",
+            "password = ",
+            "password.",
+            "'a\"",
+            &lines,
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        for name in names::all() {
+            for sign in ["", "=", ": ", "=\"", "=[", "=a,"] {
+                parts.push(format!("{name}{sign}"));
+            }
+        }
+        for part in parts {
+            let looked = |length: usize| {
+                LOOKED.set(0);
+                // What begins the text is open until its end.
+                mask(&format!("password {}", part.repeat(length / part.len())));
+                LOOKED.get()
+            };
+            // Windows of a fixed size are full in either.
+            let (once, twice) = (looked(1 << 12), looked(1 << 13));
+            assert!(
+                twice <= once * 5 / 2 + 4096,
+                "{part:?}: {once}, then {twice}"
+            );
+        }
+    }
+
+    #[test]
     fn every_secret_of_the_table_is_masked() {
         let texts = table(include_str!("../tests/secrets/masked.txt"));
         assert!(texts.len() >= 80);
@@ -414,6 +519,22 @@ mod tests {
             assert_eq!(mask(&masked), masked);
         }
         assert!(leaks.is_empty(), "{}", leaks.join("\n"));
+    }
+
+    #[test]
+    fn the_names_of_known_fields_tell_no_more_than_their_roles() {
+        let events = include_str!("knowledge/events.tsv").lines();
+        let fields = events
+            .filter(|line| !line.starts_with('#'))
+            .flat_map(|line| {
+                let columns = line.split('\t').skip(8);
+                columns.flat_map(|fields| fields.split(' '))
+            });
+        for field in fields {
+            let name = field.split(':').next().unwrap();
+            let is_secret = field.ends_with(":secret");
+            assert!(is_secret || !is_name(name, true), "{field}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Where the secrets of a text are.
 
-use super::MASK;
-use super::names::{self, Kind, Scheme};
+use super::names::{self, Kind, Scheme, Spoken};
 use super::shape::{self, is_evidence, is_id, looks_opaque};
 use super::spelling::{Origin, Plain};
+use super::{MASK, look};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -21,6 +21,9 @@ const TAG: usize = 1024;
 
 /// How much of a value is looked at to see whether it is opaque.
 const BEGINNING: usize = 512;
+
+/// What follows `-----BEGIN RSA PRIVATE`.
+pub(super) const PRIVATE_KEY: &[u8] = b" KEY-----";
 
 /// A line of a token that goes on in the next one has at least so many characters.
 const FOLDED_LINE: usize = 60;
@@ -64,6 +67,7 @@ struct Finder<'a> {
 
 impl Finder<'_> {
     fn byte(&self, at: usize) -> u8 {
+        look(1);
         self.plain.byte(at)
     }
 
@@ -86,6 +90,7 @@ impl Finder<'_> {
     /// The first place from here on that is none of these bytes.
     fn skip(&self, at: usize, these: fn(u8) -> bool) -> usize {
         let run = self.from(at).iter().take_while(|b| these(**b)).count();
+        look(run);
         at + run
     }
 
@@ -194,7 +199,7 @@ impl Finder<'_> {
         let before = self.bytes(0..sign);
         let fillers = before.iter().rev().take_while(|b| is_filler(**b)).count();
         let name_end = sign - fillers;
-        let kind = names::kind(self.bytes(0..name_end))?;
+        let kind = names::kind(names::without_number(self.bytes(0..name_end)))?;
         let is_quoted = self.bytes(name_end..sign).iter().any(|b| is_quote(*b));
         match kind {
             Kind::Element => None,
@@ -233,7 +238,12 @@ impl Finder<'_> {
             gap <= OPAQUE_GAP && self.is_written_in_run(&value)
         };
         let is_opaque = matches!(kind, Kind::Opaque(_));
-        if value.is_empty() || !self.is_secret(text, kind, is_tied) || is_opaque && !is_near() {
+        let is_prose = !is_tied && is_blank(self.byte(sign + 1)) && shape::is_prose(text);
+        if value.is_empty()
+            || is_prose
+            || !self.is_secret(text, kind, is_tied)
+            || is_opaque && !is_near()
+        {
             return None;
         }
         Some(match is_quote(self.byte(start)) || is_whole {
@@ -243,13 +253,15 @@ impl Finder<'_> {
     }
 
     fn is_secret(&self, value: &[u8], kind: Kind, is_tied: bool) -> bool {
+        look(value.len());
         match kind {
             Kind::Tied if is_tied => !is_id(value),
             Kind::Tied => looks_opaque(value, 12),
             Kind::Opaque(least) => looks_opaque(value, least),
             Kind::Number => {
                 let is_number = value.len() >= 4 && value.iter().all(u8::is_ascii_digit);
-                is_number || is_tied && !is_evidence(value)
+                let is_code = value.len() >= 6 && shape::has_letters_and_digits(value);
+                (is_number || is_code || is_tied) && !is_evidence(value)
             }
             _ => !is_evidence(value),
         }
@@ -257,7 +269,8 @@ impl Finder<'_> {
 
     /// Where the value starts behind a sign; on the next line if it goes on there.
     fn value_start(&self, sign: usize) -> Option<usize> {
-        let is_skipped = |b| matches!(b, b' ' | b'\t' | b'=' | b':' | b'>');
+        // A bar or an angle bracket begins a block in YAML.
+        let is_skipped = |b| matches!(b, b' ' | b'\t' | b'=' | b':' | b'>' | b'|');
         let mut at = self.skip(sign + 1, is_skipped);
         if let Some(line) = self.next_line(at) {
             at = self.skip(line, is_blank);
@@ -521,32 +534,39 @@ impl Finder<'_> {
     /// Behind a blank: a scheme's token, a private key, a password on a command line or in prose.
     fn behind_blank(&self, blank: usize) -> Option<Range<usize>> {
         let before = self.bytes(0..blank);
-        if !names::may_end_before_blank(before) {
-            return None;
+        match names::spoken(before)?.0 {
+            Spoken::Scheme(Scheme::Token) => self.scheme_token(blank),
+            Spoken::Scheme(Scheme::Parameters) => None,
+            Spoken::PrivateKey => self.private_key(blank),
+            Spoken::Password => self.spoken_password(blank),
         }
-        if before.ends_with(b"PRIVATE") {
-            return self.private_key(blank);
+    }
+
+    /// The token behind a scheme without a header.
+    fn scheme_token(&self, blank: usize) -> Option<Range<usize>> {
+        let start = self.skip(blank, is_blank);
+        if let Some(blob) = self.blob(start) {
+            return Some(blob);
         }
-        if let Some(Scheme::Token) = names::scheme(before) {
-            let start = self.skip(blank, is_blank);
-            if let Some(blob) = self.blob(start) {
-                return Some(blob);
-            }
-            // A bearer's token may look like anything, but is long.
-            let end = self.skip(start, |b| shape::is_token_byte(b) || b == b'/');
-            let run = self.bytes(start..end);
-            let is_long = run.len() >= shape::WEB_TOKEN && self.byte(end) != b'=';
-            let is_bearer = ends_with_word(before, b"bearer");
-            return (is_bearer && is_long && !is_id(run)).then_some(start..end);
-        }
+        // A bearer's token may look like anything, but is long.
+        let end = self.skip(start, |b| shape::is_token_byte(b) || b == b'/');
+        let run = self.bytes(start..end);
+        let is_long = run.len() >= shape::WEB_TOKEN && self.byte(end) != b'=';
+        let is_bearer = ends_with_word(self.bytes(0..blank), b"bearer");
+        (is_bearer && is_long && !is_id(run)).then_some(start..end)
+    }
+
+    /// A password on a command line or in prose.
+    fn spoken_password(&self, blank: usize) -> Option<Range<usize>> {
         if !self.origin(blank).is_raw() {
             return None;
         }
         let rest = self.from(blank);
-        let (start, is_option) = match spoken(before, rest)? {
-            Spoken::Option => (self.skip(blank, is_blank), true),
-            Spoken::Is(length) => (self.skip(blank + length, is_blank), false),
+        let (length, is_option) = match password_announcement(self.bytes(0..blank), rest)? {
+            Announcement::Option => (0, true),
+            Announcement::Is(length) => (length, false),
         };
+        let start = self.skip(blank + length, is_blank);
         if is_quote(self.byte(start)) {
             let value = self.quoted(start);
             let is_secret = !value.is_empty() && !is_evidence(self.bytes(value.clone()));
@@ -563,15 +583,17 @@ impl Finder<'_> {
 
     /// The lines between `-----BEGIN … PRIVATE KEY-----` and its end.
     fn private_key(&self, blank: usize) -> Option<Range<usize>> {
-        const REST: &[u8] = b" KEY-----";
         let recent = self.bytes(blank.saturating_sub(WORD)..blank);
         let begin = memchr::memmem::rfind(recent, b"-----")?;
-        if !recent.get(begin..)?.starts_with(b"-----BEGIN") || !self.from(blank).starts_with(REST) {
+        if !recent.get(begin..)?.starts_with(b"-----BEGIN")
+            || !self.from(blank).starts_with(PRIVATE_KEY)
+        {
             return None;
         }
-        let start = self.skip(blank + REST.len(), |b| b.is_ascii_whitespace());
+        let start = self.skip(blank + PRIVATE_KEY.len(), |b| b.is_ascii_whitespace());
         let rest = self.from(start);
         let length = memchr::memmem::find(rest, b"-----END").unwrap_or(rest.len());
+        look(length);
         let end = self.trimmed_end(start, start + length);
         (start < end && !is_evidence(self.bytes(start..end))).then_some(start..end)
     }
@@ -610,6 +632,7 @@ impl Finder<'_> {
                             _ => self.bytes(body..self.len().min(body + TAG)),
                         };
                         let end = memchr::memmem::find(rest, b"\n--").unwrap_or(rest.len());
+                        look(end);
                         return self.expect(body..body + end, kind);
                     }
                     at = line;
@@ -714,7 +737,7 @@ impl Finder<'_> {
 }
 
 /// How a password is spoken of.
-pub(super) enum Spoken {
+pub(super) enum Announcement {
     /// `--password …`
     Option,
     /// `password is …`: the value is so far behind the blank.
@@ -722,11 +745,11 @@ pub(super) enum Spoken {
 }
 
 /// Whether what is before and from a blank on speaks of a password.
-pub(super) fn spoken(before: &[u8], rest: &[u8]) -> Option<Spoken> {
-    let start = names::spoken(before)?;
+pub(super) fn password_announcement(before: &[u8], rest: &[u8]) -> Option<Announcement> {
+    let (_, start) = names::spoken(before)?;
     for verb in [&b" is "[..], b" was ", b" ist "] {
         if rest.starts_with(verb) {
-            return Some(Spoken::Is(verb.len()));
+            return Some(Announcement::Is(verb.len()));
         }
     }
     let head = before.get(..start)?.iter().rev().take(WORD);
@@ -739,7 +762,7 @@ pub(super) fn spoken(before: &[u8], rest: &[u8]) -> Option<Spoken> {
         Some(b'%' | b'\\') => dash <= 5,
         _ => dash == 0,
     };
-    is_option.then_some(Spoken::Option)
+    is_option.then_some(Announcement::Option)
 }
 
 fn ends_with_word(text: &[u8], word: &[u8]) -> bool {

@@ -27,105 +27,125 @@ pub(super) enum Kind {
 
 use Kind::*;
 
-/// Names that may end a longer one: `new_password`, `UserPassword`. A blank stands for any
-/// separator or none: `client_secret`, `client-secret`, `ClientSecret`, `Client Secret`.
-const ENDINGS: &[(&str, Kind)] = &[
-    ("password", Any),
-    ("passwd", Any),
-    ("pwd", Any),
-    ("passphrase", Any),
-    ("passcode", Any),
-    ("passwort", Any),
-    ("kennwort", Any),
-    ("secret", Any),
-    ("secret value", Any),
-    ("client assertion", Any),
-    ("saml assertion", Any),
-    ("saml response", Any),
-    ("wresult", Any),
-    ("access token", Tied),
-    ("refresh token", Tied),
-    ("auth token", Tied),
-    ("device code", Any),
-    ("code verifier", Any),
-    ("authorization code", Tied),
-    ("auth code", Tied),
-    ("verification code", Tied),
-    ("session key", Tied),
-    ("account key", Any),
-    ("access key", Any),
-    ("api key", Any),
-    ("subscription key", Any),
-    ("functions key", Any),
-    ("private key", Tied),
-    ("recovery key", Any),
-    ("shared key", Any),
-    ("shared access signature", Any),
-    ("refresh token credential", Any),
-    ("device credential", Any),
-    ("zumo auth", Any),
-    ("password hash", Tied),
+/// A name in small letters, with a blank where its words meet. Any separator or none may stand
+/// there: `client_secret`, `client-secret`, `ClientSecret`, `Client Secret`.
+struct Name {
+    name: &'static str,
+    kind: Kind,
+    /// Others end like it (`bypass`, `design`): the letters before must be another word's.
+    is_word: bool,
+}
+
+/// A name that may end a longer one: `new_password`, `UserPassword`.
+const fn ending(name: &'static str, kind: Kind) -> Name {
+    let is_word = false;
+    Name {
+        name,
+        kind,
+        is_word,
+    }
+}
+
+const fn word(name: &'static str, kind: Kind) -> Name {
+    let is_word = true;
+    Name {
+        name,
+        kind,
+        is_word,
+    }
+}
+
+const NAMES: &[Name] = &[
+    ending("pass word", Any),
+    ending("pass words", Any),
+    ending("passwd", Any),
+    ending("pwd", Any),
+    ending("pass phrase", Any),
+    ending("pass code", Any),
+    ending("passwort", Any),
+    ending("kennwort", Any),
+    ending("mot de passe", Any),
+    word("pass", Tied),
+    ending("secret", Any),
+    ending("secrets", Any),
+    ending("secret value", Any),
+    ending("client assertion", Any),
+    ending("saml assertion", Any),
+    ending("saml response", Any),
+    // Unlike `dwResult`.
+    word("wresult", Any),
+    ending("assertion", Tied),
+    // Tokens. "Invalid token" ends like "id token".
+    ending("access token", Tied),
+    ending("refresh token", Tied),
+    ending("auth token", Tied),
+    word("id token", Tied),
+    ending("token", Tied),
+    word("jwt", Tied),
+    word("prt", Tied),
+    ending("bearer", Tied),
+    ending("refresh token credential", Any),
+    ending("device credential", Any),
+    ending("zumo auth", Any),
+    // Codes to sign in with. `code` is an authorization code in a redirect, and an error's elsewhere.
+    ending("device code", Any),
+    ending("code verifier", Any),
+    ending("authorization code", Tied),
+    ending("auth code", Tied),
+    ending("verification code", Number),
+    ending("mfa code", Number),
+    ending("pin code", Number),
+    word("pin", Number),
+    word("otp", Number),
+    word("totp", Number),
+    word("code", Opaque(20)),
+    // Keys.
+    ending("session key", Tied),
+    ending("account key", Any),
+    ending("access key", Any),
+    ending("secret key", Any),
+    ending("api key", Any),
+    ending("auth key", Any),
+    ending("subscription key", Any),
+    ending("functions key", Any),
+    ending("private key", Tied),
+    ending("recovery key", Any),
+    ending("shared key", Any),
+    // Signatures that stand for a key.
+    ending("shared access signature", Any),
+    ending("signature", Opaque(16)),
+    word("sig", Tied),
+    // "Content hash" ends like "nt hash".
+    word("nt hash", Any),
+    word("lm hash", Any),
+    word("ntlm hash", Any),
+    ending("password hash", Tied),
+    word("ntlm", Opaque(16)),
+    word("ticket", Opaque(32)),
     // Cookies that sign in.
-    ("estsauth", Tied),
-    ("estsauthpersistent", Tied),
-    ("estsauthlight", Tied),
-    ("msisauth", Tied),
-    ("msisauth1", Tied),
-    ("msisauthenticated", Tied),
-    ("fedauth", Tied),
-    ("fedauth1", Tied),
-    ("bearer", Tied),
-    // Any other token, and what prose calls one.
-    ("token", Tied),
-    ("assertion", Tied),
-    ("signature", Opaque(16)),
-    ("authorization", Credentials),
-    ("authenticate", Challenge),
-    ("cookie", Cookies),
-    ("cipher value", Element),
-    ("key value", Element),
+    ending("estsauth", Tied),
+    ending("estsauthpersistent", Tied),
+    ending("estsauthlight", Tied),
+    ending("msisauth", Tied),
+    ending("msisauthenticated", Tied),
+    ending("fedauth", Tied),
+    word("buid", Tied),
+    word("rtfa", Tied),
+    // Headers.
+    ending("authorization", Credentials),
+    ending("authenticate", Challenge),
+    ending("cookie", Cookies),
+    ending("cookies", Cookies),
+    // WS-Trust and XML encryption.
+    ending("cipher value", Element),
+    ending("key value", Element),
+    word("name", Kind::Name),
+    word("key", Kind::Name),
+    word("field", Kind::Name),
+    word("parameter", Kind::Name),
 ];
 
-/// Names that are whole words: others end like them (`bypass`, `design`, `username`).
-const WORDS: &[(&str, Kind)] = &[
-    ("pass", Tied),
-    ("prt", Tied),
-    ("pin", Number),
-    ("otp", Number),
-    ("totp", Number),
-    ("buid", Tied),
-    ("rtfa", Tied),
-    // "invalid token", "content hash".
-    ("id token", Tied),
-    ("nt hash", Any),
-    ("lm hash", Any),
-    ("ntlm hash", Any),
-    ("ntlm", Opaque(16)),
-    // `code` is an authorization code in a redirect, and an error's elsewhere.
-    ("code", Opaque(20)),
-    ("sig", Tied),
-    ("name", Name),
-    ("key", Name),
-    ("field", Name),
-    ("parameter", Name),
-];
-
-/// A scheme of authorization and how its credentials look.
-const SCHEMES: &[(&str, Scheme)] = &[
-    ("basic", Scheme::Token),
-    ("bearer", Scheme::Token),
-    ("negotiate", Scheme::Token),
-    ("ntlm", Scheme::Token),
-    ("kerberos", Scheme::Token),
-    ("dpop", Scheme::Token),
-    ("pop", Scheme::Token),
-    ("digest", Scheme::Parameters),
-    ("aws4-hmac-sha256", Scheme::Parameters),
-    ("sharedkey", Scheme::Parameters),
-    ("sharedaccesssignature", Scheme::Parameters),
-];
-
-/// What follows the name of a scheme.
+/// What follows the name of a scheme of authorization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
     /// One token.
@@ -134,99 +154,161 @@ pub(super) enum Scheme {
     Parameters,
 }
 
-/// Passwords that follow their name after a blank: `--password …`, `the password is "…"`.
-const SPOKEN: &[&str] = &["password", "passwd", "pwd", "passphrase", "secret"];
+/// What a blank makes an announcement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spoken {
+    /// A scheme of authorization.
+    Scheme(Scheme),
+    /// A password on a command line or in prose: `--password …`, `the password is "…"`.
+    Password,
+    /// The beginning of a key in PEM.
+    PrivateKey,
+}
 
-/// The last two letters of names, as bits by the last one: nearly every word has others.
-struct Ends([u32; 32]);
+const SPOKEN: &[(&str, Spoken)] = &[
+    ("basic", Spoken::Scheme(Scheme::Token)),
+    ("bearer", Spoken::Scheme(Scheme::Token)),
+    ("negotiate", Spoken::Scheme(Scheme::Token)),
+    ("ntlm", Spoken::Scheme(Scheme::Token)),
+    ("kerberos", Spoken::Scheme(Scheme::Token)),
+    ("dpop", Spoken::Scheme(Scheme::Token)),
+    ("pop", Spoken::Scheme(Scheme::Token)),
+    ("digest", Spoken::Scheme(Scheme::Parameters)),
+    ("aws4-hmac-sha256", Spoken::Scheme(Scheme::Parameters)),
+    ("sharedkey", Spoken::Scheme(Scheme::Parameters)),
+    ("sharedaccesssignature", Spoken::Scheme(Scheme::Parameters)),
+    ("password", Spoken::Password),
+    ("passwd", Spoken::Password),
+    ("pwd", Spoken::Password),
+    ("passphrase", Spoken::Password),
+    ("secret", Spoken::Password),
+    ("private", Spoken::PrivateKey),
+];
 
-impl Ends {
-    const fn with(mut self, name: &str) -> Ends {
-        if let [.., before, last] = name.as_bytes() {
-            self.0[(*last & 31) as usize] |= 1 << (*before & 31);
+/// Names by their last two letters: nearly every word has others.
+struct Index<const N: usize> {
+    /// The first name with these letters, counted from 1; 0 if there is none.
+    first: [u8; 1 << 10],
+    /// The next one of each name.
+    next: [u8; N],
+}
+
+impl<const N: usize> Index<N> {
+    const fn empty() -> Index<N> {
+        Index {
+            first: [0; 1 << 10],
+            next: [0; N],
         }
+    }
+
+    const fn with(mut self, number: usize, name: &str) -> Index<N> {
+        let letters = letters(name.as_bytes());
+        self.next[number] = self.first[letters];
+        self.first[letters] = number as u8 + 1;
         self
     }
 
-    const fn of(names: &[(&str, Kind)], mut ends: Ends) -> Ends {
-        let mut rest = names;
-        while let [(name, _), others @ ..] = rest {
-            ends = ends.with(name);
-            rest = others;
-        }
-        ends
+    /// The number of the first name that a text may end with.
+    #[inline]
+    fn first(&self, text: &[u8]) -> Option<usize> {
+        let first = self.first.get(letters(text)).copied().unwrap_or(0);
+        usize::from(first).checked_sub(1)
     }
 
-    #[inline]
-    fn may_end(&self, text: &[u8]) -> bool {
-        let [.., before, last] = text else {
-            return false;
-        };
-        let bits = self.0.get(usize::from(last & 31)).copied().unwrap_or(0);
-        bits >> (before & 31) & 1 == 1
+    /// The numbers of all names that a text may end with.
+    fn numbers(&self, text: &[u8]) -> impl Iterator<Item = usize> {
+        std::iter::successors(self.first(text), |number| {
+            let next = self.next.get(*number).copied().unwrap_or(0);
+            usize::from(next).checked_sub(1)
+        })
     }
 }
 
-static NAME_ENDS: Ends = Ends::of(WORDS, Ends::of(ENDINGS, Ends([0; 32])));
+/// The last two letters, without their case, as a number; of other texts any.
+#[inline]
+const fn letters(text: &[u8]) -> usize {
+    match text {
+        [.., before, last] => ((*last & 31) as usize) << 5 | (*before & 31) as usize,
+        _ => 0,
+    }
+}
 
-static BLANK_ENDS: Ends = {
-    let mut ends = Ends([0; 32]).with("private");
-    let mut schemes = SCHEMES;
-    while let [(name, _), others @ ..] = schemes {
-        ends = ends.with(name);
-        schemes = others;
+static NAME_INDEX: Index<{ NAMES.len() }> = {
+    let mut index = Index::empty();
+    let mut number = 0;
+    while number < NAMES.len() {
+        index = index.with(number, NAMES[number].name);
+        number += 1;
     }
-    let mut spoken = SPOKEN;
-    while let [name, others @ ..] = spoken {
-        ends = ends.with(name);
-        spoken = others;
+    index
+};
+
+static SPOKEN_INDEX: Index<{ SPOKEN.len() }> = {
+    let mut index = Index::empty();
+    let mut number = 0;
+    while number < SPOKEN.len() {
+        index = index.with(number, SPOKEN[number].0);
+        number += 1;
     }
-    ends
+    index
 };
 
 /// Whether the text may end with a name: a cheap question that is nearly always answered by no.
 #[inline]
 pub(super) fn may_end_name(text: &[u8]) -> bool {
-    NAME_ENDS.may_end(text)
+    NAME_INDEX.first(text).is_some()
 }
 
 /// Whether the text may end with what a blank makes an announcement.
 #[inline]
-pub(super) fn may_end_before_blank(text: &[u8]) -> bool {
-    BLANK_ENDS.may_end(text)
+pub(super) fn may_be_spoken(text: &[u8]) -> bool {
+    SPOKEN_INDEX.first(text).is_some()
 }
 
 /// The kind of the name that a text ends with, the longest one.
 pub(super) fn kind(text: &[u8]) -> Option<Kind> {
-    if !may_end_name(text) {
-        return None;
-    }
-    let endings = ENDINGS.iter().map(|name| (name, false));
-    let words = WORDS.iter().map(|name| (name, true));
-    let found = endings.chain(words).filter_map(|((name, kind), whole)| {
-        let start = start_of(text, name)?;
+    let found = NAME_INDEX.numbers(text).filter_map(|number| {
+        let name = NAMES.get(number)?;
+        let start = start_of(text, name.name)?;
         let is_prose = || text.get(start..).is_some_and(|text| text.contains(&b' '));
-        let kind = match kind {
-            Tied if name.contains(' ') && !is_prose() => Any,
-            kind => *kind,
+        let kind = match name.kind {
+            Tied if name.name.contains(' ') && !is_prose() => Any,
+            kind => kind,
         };
-        (!whole || is_boundary(text, start)).then_some((start, kind))
+        (!name.is_word || is_boundary(text, start)).then_some((start, kind))
     });
     found.min_by_key(|(start, _)| *start).map(|(_, kind)| kind)
 }
 
-/// The scheme that a text ends with, and where its name starts.
-pub(super) fn scheme(text: &[u8]) -> Option<Scheme> {
-    let mut schemes = SCHEMES.iter();
-    schemes.find_map(|(name, scheme)| {
-        let start = start_of(text, name)?;
-        is_boundary(text, start).then_some(*scheme)
-    })
+/// The text without a number at its end: `password2`, `password_2`.
+#[inline]
+pub(super) fn without_number(text: &[u8]) -> &[u8] {
+    let digits = text.iter().rev().take(3);
+    let digits = digits.take_while(|b| b.is_ascii_digit()).count();
+    let name = text.get(..text.len() - digits).unwrap_or_default();
+    match name {
+        [name @ .., b'_' | b'-'] if digits > 0 => name,
+        _ => name,
+    }
 }
 
-/// Where a name starts after which a password may be spoken of.
-pub(super) fn spoken(text: &[u8]) -> Option<usize> {
-    SPOKEN.iter().find_map(|name| start_of(text, name))
+/// What the text ends with that a blank makes an announcement, and where it starts.
+pub(super) fn spoken(text: &[u8]) -> Option<(Spoken, usize)> {
+    let mut found = SPOKEN_INDEX.numbers(text).filter_map(|number| {
+        let (name, spoken) = SPOKEN.get(number)?;
+        let start = start_of(text, name)?;
+        let is_part = *spoken != Spoken::Password && !is_boundary(text, start);
+        (!is_part).then_some((*spoken, start))
+    });
+    found.next()
+}
+
+/// The scheme that a text ends with.
+pub(super) fn scheme(text: &[u8]) -> Option<Scheme> {
+    match spoken(text)? {
+        (Spoken::Scheme(scheme), _) => Some(scheme),
+        _ => None,
+    }
 }
 
 /// Where a name starts that a text ends with, in any case and with any separators of its words.
@@ -265,8 +347,8 @@ fn is_boundary(text: &[u8], start: usize) -> bool {
 
 #[cfg(test)]
 pub(super) fn all() -> Vec<&'static str> {
-    let names = ENDINGS.iter().chain(WORDS).map(|(name, _)| *name);
-    names.chain(SCHEMES.iter().map(|(name, _)| *name)).collect()
+    let names = NAMES.iter().map(|name| name.name);
+    names.chain(SPOKEN.iter().map(|(name, _)| *name)).collect()
 }
 
 #[cfg(test)]
@@ -291,6 +373,9 @@ mod tests {
             ("a%26sig", Some(Tied)),
             ("design", None),
             ("bypass", None),
+            ("invalid_token", Some(Tied)),
+            ("Access Token", Some(Tied)),
+            ("access_token", Some(Any)),
             ("token_type", None),
             ("tokenEndpoint", None),
             ("PasswordExpired", None),

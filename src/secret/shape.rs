@@ -89,11 +89,16 @@ pub(super) fn looks_opaque(value: &[u8], least: usize) -> bool {
     value.len() >= least
         && value.iter().all(is_part)
         && !is_id(value)
+        && memchr::memmem::find(value, b"AADSTS").is_none()
         && match classes(value) {
             3 => true,
             2 => is_hex() || value.ends_with(b"=") || turns(),
             _ => false,
         }
+}
+
+pub(super) fn has_letters_and_digits(value: &[u8]) -> bool {
+    value.iter().any(u8::is_ascii_digit) && classes(value) > 1
 }
 
 /// Whether a word in prose can only be a password: no other has letters of both cases and digits.
@@ -136,6 +141,21 @@ pub(super) fn is_evidence(value: &[u8]) -> bool {
         || [b"0x".as_slice(), b"0X", b"AADSTS", b"MSIS"]
             .iter()
             .any(|prefix| digits_behind(prefix) == Some(true))
+}
+
+/// Whether prose goes on behind "null password: ".
+pub(super) fn is_prose(word: &[u8]) -> bool {
+    const WORDS: [&[u8]; 8] = [
+        b"password",
+        b"the",
+        b"this",
+        b"your",
+        b"is",
+        b"does",
+        b"cannot",
+        b"must",
+    ];
+    WORDS.contains(&word)
 }
 
 /// Whether a value is an ID, a number or an address.

@@ -79,7 +79,11 @@ impl Plain {
 
     /// Resolves one layer. Returns whether there was one.
     fn resolve(&mut self) -> bool {
-        if !self.bytes.iter().any(|b| is_introducer(*b) || *b == 0xe2) {
+        if !self
+            .bytes
+            .iter()
+            .any(|b| is_introducer(*b) || matches!(b, 0xe2 | 0xef))
+        {
             return false;
         }
         let mut done = Plain {
@@ -135,7 +139,9 @@ pub(super) fn resolved(text: &[u8]) -> Option<(u8, usize)> {
             let end = rest.iter().take(8).position(|b| *b == b';')?;
             Some((entity(rest.get(..end)?)?, end + 2))
         }
-        // Typographic quotes.
+        // Signs of full width, as on systems in Chinese and Japanese, and typographic quotes.
+        [0xef, 0xbc, 0x9a, ..] => Some((b':', 3)),
+        [0xef, 0xbc, 0x9d, ..] => Some((b'=', 3)),
         [0xe2, 0x80, 0x9c..=0x9f, ..] => Some((b'"', 3)),
         [0xe2, 0x80, 0x98..=0x9b, ..] => Some((b'\'', 3)),
         _ => None,
