@@ -238,7 +238,9 @@ fn is_announced_by_blank(before: &[u8], rest: &[u8]) -> bool {
             }
             length == shape::WEB_TOKEN || length > 0 && !is_word
         }
-        Some((Spoken::PrivateKey, _)) => rest.starts_with(find::PRIVATE_KEY),
+        Some((Spoken::PrivateKey, _)) => rest
+            .trim_ascii_start()
+            .starts_with(find::PRIVATE_KEY.trim_ascii_start()),
         Some((Spoken::Password, _)) => match find::password_announcement(before, rest) {
             Some(Announcement::Option) => true,
             Some(Announcement::Is(length)) => {

@@ -224,7 +224,7 @@ impl Finder<'_> {
         let is_whole = kind == Kind::Any || kind == Kind::Tied && is_tied;
         let value = match self.byte(start) {
             quote if is_quote(quote) => self.quoted(start),
-            b'[' | b'{' if is_whole && !self.from(start).starts_with(MASK.as_bytes()) => {
+            b'[' | b'{' if is_whole && !self.is_masked(start) => {
                 self.ending(start, self.bracketed(start), sign)
             }
             _ if is_whole => self.unquoted(start, sign),
@@ -340,9 +340,10 @@ impl Finder<'_> {
 
     /// A value without quotes. What ends it at the sign's level of encoding does, not deeper.
     fn unquoted(&self, start: usize, sign: usize) -> Range<usize> {
-        let is_masked = self.from(start).starts_with(MASK.as_bytes());
-        let at = start + if is_masked { MASK.len() } else { 0 };
-        self.ending(start, at, sign)
+        match self.is_masked(start) {
+            true => self.ending(start, start + MASK.len(), sign),
+            false => self.ending(start, start, sign),
+        }
     }
 
     /// The value from its start to where it ends, which is here or later.
@@ -388,20 +389,33 @@ impl Finder<'_> {
                     || matches!(next, b'{' | b'[')
                     || self.is_pair(at + 1, b"=:")
             }
-            b'"' | b'\'' | b'`' | b'}' | b']' | b')' | b'>' => {
-                is_last() || is_quote(next) || b",;&}])><:.\\".contains(&next)
+            b'"' | b'\'' | b'`' => {
+                // Doubled in CSV, or between the charset and the value.
+                let same = self.from(at).iter().take(4);
+                let same = same.take_while(|b| **b == byte).count();
+                self.is_behind_value(self.byte(at + same))
             }
+            b'}' | b']' | b')' | b'>' => is_quote(next) || self.is_behind_value(next),
             b'<' => next == b'/' || next == b'!' || self.is_tag(at + 1),
             _ => false,
         }
+    }
+
+    /// Whether this byte can follow the bracket or quote that ends a value.
+    fn is_behind_value(&self, next: u8) -> bool {
+        next == 0 || next.is_ascii_whitespace() || is_quote(next) || b",;&}])><:.\\".contains(&next)
+    }
+
+    /// Whether this was masked before.
+    fn is_masked(&self, at: usize) -> bool {
+        self.from(at).starts_with(MASK.as_bytes())
     }
 
     /// Whether a name and one of these signs are here, or were before they were masked.
     fn is_pair(&self, at: usize, signs: &[u8]) -> bool {
         let word = self.from(at).iter().take(WORD);
         let name = word.take_while(|b| is_name_byte(**b)).count();
-        let is_masked = || self.from(at).starts_with(MASK.as_bytes());
-        name > 0 && signs.contains(&self.byte(at + name)) || is_masked()
+        name > 0 && signs.contains(&self.byte(at + name)) || self.is_masked(at)
     }
 
     /// Whether the name of a tag is here, or was before it was masked.
@@ -410,8 +424,7 @@ impl Finder<'_> {
         let name = word
             .take_while(|b| is_name_byte(**b) || **b == b':')
             .count();
-        let is_masked = || self.from(at).starts_with(MASK.as_bytes());
-        name > 0 && matches!(self.byte(at + name), b'>' | b'/' | b' ') || is_masked()
+        name > 0 && matches!(self.byte(at + name), b'>' | b'/' | b' ') || self.is_masked(at)
     }
 
     /// What follows a header's name, its folded lines included, or is between its quotes.
@@ -419,6 +432,9 @@ impl Finder<'_> {
         let start = self.value_start(sign)?;
         if is_quote(self.byte(start)) {
             return Some(self.quoted(start));
+        }
+        if matches!(self.byte(start), b'[' | b'{') && !self.is_masked(start) {
+            return Some(start..self.bracketed(start));
         }
         if self.byte(sign) == b'=' {
             return Some(self.unquoted(start, sign));
@@ -613,14 +629,7 @@ impl Finder<'_> {
         let mut at = name;
         while at < self.len().min(name + TAG) {
             match self.byte(at) {
-                b'>' => {
-                    let end = match kind {
-                        Kind::Any | Kind::Tied => self.skip(at + 1, |b| b != b'<'),
-                        // Not worth a search without bounds.
-                        _ => at + 1 + self.tag_end(at + 1),
-                    };
-                    return self.expect(at + 1..end, kind);
-                }
+                b'>' => return self.expect_text(at + 1, kind),
                 b'<' | b'{' | b'}' | b'[' | b']' => return,
                 b'\r' | b'\n' => {
                     let Some(line) = self.next_line(at) else {
@@ -661,6 +670,35 @@ impl Finder<'_> {
         }
     }
 
+    /// Has the text of an element masked, or that of the first element in it.
+    fn expect_text(&mut self, mut at: usize, kind: Kind) {
+        let first = self.skip(at, |b| b.is_ascii_whitespace());
+        if self.byte(first) == b'<' && self.byte(first + 1).is_ascii_alphabetic() {
+            let tag = self.from(first).iter().take(WORD);
+            at = first + tag.take_while(|b| **b != b'>').count() + 1;
+        }
+        let end = match kind {
+            Kind::Any | Kind::Tied => self.skip(at, |b| b != b'<'),
+            // Not worth a search without bounds.
+            _ => at + self.tag_end(at),
+        };
+        self.expect(at..end, kind);
+    }
+
+    /// What belongs to `<Key>password</Key>`: the text of the next element.
+    fn named_by_element(&mut self, content: usize) {
+        let name = self.skip(content, is_name_byte);
+        let kind = match names::kind(self.bytes(content..name)) {
+            Some(kind) if !matches!(kind, Kind::Name | Kind::Element) => kind,
+            _ => return,
+        };
+        if self.from(name).starts_with(b"</") {
+            let tag = self.from(name).iter().take(WORD);
+            let end = name + tag.take_while(|b| **b != b'>').count() + 1;
+            self.expect_text(end, kind);
+        }
+    }
+
     /// How far the next tag is, or as far as is looked.
     fn tag_end(&self, at: usize) -> usize {
         let rest = self.from(at).iter().take(TAG);
@@ -691,7 +729,7 @@ impl Finder<'_> {
             .take_while(|b| is_local(b));
         let local = name.end - local.count()..name.end;
         let kind = match names::kind(self.bytes(local)) {
-            Some(Kind::Name) | None => return,
+            None => return,
             Some(kind) => kind,
         };
         let tag = self.from(name.end).iter().take(TAG);
@@ -703,6 +741,9 @@ impl Finder<'_> {
             return;
         }
         let content = end + 1;
+        if kind == Kind::Name {
+            return self.named_by_element(content);
+        }
         match self.closer(&name, content) {
             Some(close) => self.expect(content..close, kind),
             // The rest was cut off. A placeholder in prose has a blank behind it.
@@ -776,7 +817,7 @@ fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
 
 /// What may stand between a name and its sign.
 pub(super) fn is_filler(byte: u8) -> bool {
-    is_quote(byte) || is_blank(byte) || matches!(byte, b'\\' | b']' | b'.' | b'*')
+    is_quote(byte) || is_blank(byte) || matches!(byte, b'\\' | b'[' | b']' | b'.' | b'*')
 }
 
 pub(super) fn is_quote(byte: u8) -> bool {

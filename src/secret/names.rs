@@ -58,6 +58,10 @@ const fn word(name: &'static str, kind: Kind) -> Name {
 const NAMES: &[Name] = &[
     ending("pass word", Any),
     ending("pass words", Any),
+    ending("pass word confirmation", Any),
+    ending("pass word confirm", Any),
+    ending("pass word text", Any),
+    ending("pass word value", Any),
     ending("passwd", Any),
     ending("pwd", Any),
     ending("pass phrase", Any),
@@ -81,11 +85,15 @@ const NAMES: &[Name] = &[
     ending("auth token", Tied),
     word("id token", Tied),
     ending("token", Tied),
+    ending("tokens", Tied),
+    ending("token hint", Tied),
     word("jwt", Tied),
     word("prt", Tied),
     ending("bearer", Tied),
     ending("refresh token credential", Any),
     ending("device credential", Any),
+    ending("client credential", Any),
+    ending("client credentials", Any),
     ending("zumo auth", Any),
     // Codes to sign in with. `code` is an authorization code in a redirect, and an error's elsewhere.
     ending("device code", Any),
@@ -109,6 +117,9 @@ const NAMES: &[Name] = &[
     ending("subscription key", Any),
     ending("functions key", Any),
     ending("private key", Tied),
+    ending("encryption key", Tied),
+    ending("signing key", Tied),
+    ending("master key", Tied),
     ending("recovery key", Any),
     ending("shared key", Any),
     // Signatures that stand for a key.
@@ -123,16 +134,17 @@ const NAMES: &[Name] = &[
     word("ntlm", Opaque(16)),
     word("ticket", Opaque(32)),
     // Cookies that sign in.
-    ending("estsauth", Tied),
-    ending("estsauthpersistent", Tied),
-    ending("estsauthlight", Tied),
-    ending("msisauth", Tied),
-    ending("msisauthenticated", Tied),
-    ending("fedauth", Tied),
+    ending("estsauth", Any),
+    ending("estsauthpersistent", Any),
+    ending("estsauthlight", Any),
+    ending("msisauth", Any),
+    ending("msisauthenticated", Any),
+    ending("fedauth", Any),
     word("buid", Tied),
     word("rtfa", Tied),
     // Headers.
     ending("authorization", Credentials),
+    ending("authorization header", Credentials),
     ending("authenticate", Challenge),
     ending("cookie", Cookies),
     ending("cookies", Cookies),
@@ -201,6 +213,10 @@ impl<const N: usize> Index<N> {
         }
     }
 
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "the compiler evaluates this: a mistake does not build"
+    )]
     const fn with(mut self, number: usize, name: &str) -> Index<N> {
         let letters = letters(name.as_bytes());
         self.next[number] = self.first[letters];
@@ -235,20 +251,20 @@ const fn letters(text: &[u8]) -> usize {
 
 static NAME_INDEX: Index<{ NAMES.len() }> = {
     let mut index = Index::empty();
-    let mut number = 0;
-    while number < NAMES.len() {
-        index = index.with(number, NAMES[number].name);
-        number += 1;
+    let (mut number, mut rest) = (0, NAMES);
+    while let [name, others @ ..] = rest {
+        index = index.with(number, name.name);
+        (number, rest) = (number + 1, others);
     }
     index
 };
 
 static SPOKEN_INDEX: Index<{ SPOKEN.len() }> = {
     let mut index = Index::empty();
-    let mut number = 0;
-    while number < SPOKEN.len() {
-        index = index.with(number, SPOKEN[number].0);
-        number += 1;
+    let (mut number, mut rest) = (0, SPOKEN);
+    while let [(name, _), others @ ..] = rest {
+        index = index.with(number, name);
+        (number, rest) = (number + 1, others);
     }
     index
 };
