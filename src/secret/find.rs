@@ -551,8 +551,7 @@ impl Finder<'_> {
     fn behind_blank(&self, blank: usize) -> Option<Range<usize>> {
         let before = self.bytes(0..blank);
         match names::spoken(before)?.0 {
-            Spoken::Scheme(Scheme::Token) => self.scheme_token(blank),
-            Spoken::Scheme(Scheme::Parameters) => None,
+            Spoken::Scheme => self.scheme_token(blank),
             Spoken::PrivateKey => self.private_key(blank),
             Spoken::Password => self.spoken_password(blank),
         }

@@ -169,8 +169,8 @@ pub(super) enum Scheme {
 /// What a blank makes an announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spoken {
-    /// A scheme of authorization.
-    Scheme(Scheme),
+    /// A scheme of authorization with one token.
+    Scheme,
     /// A password on a command line or in prose: `--password …`, `the password is "…"`.
     Password,
     /// The beginning of a key in PEM.
@@ -178,17 +178,13 @@ pub(super) enum Spoken {
 }
 
 const SPOKEN: &[(&str, Spoken)] = &[
-    ("basic", Spoken::Scheme(Scheme::Token)),
-    ("bearer", Spoken::Scheme(Scheme::Token)),
-    ("negotiate", Spoken::Scheme(Scheme::Token)),
-    ("ntlm", Spoken::Scheme(Scheme::Token)),
-    ("kerberos", Spoken::Scheme(Scheme::Token)),
-    ("dpop", Spoken::Scheme(Scheme::Token)),
-    ("pop", Spoken::Scheme(Scheme::Token)),
-    ("digest", Spoken::Scheme(Scheme::Parameters)),
-    ("aws4-hmac-sha256", Spoken::Scheme(Scheme::Parameters)),
-    ("sharedkey", Spoken::Scheme(Scheme::Parameters)),
-    ("sharedaccesssignature", Spoken::Scheme(Scheme::Parameters)),
+    ("basic", Spoken::Scheme),
+    ("bearer", Spoken::Scheme),
+    ("negotiate", Spoken::Scheme),
+    ("ntlm", Spoken::Scheme),
+    ("kerberos", Spoken::Scheme),
+    ("dpop", Spoken::Scheme),
+    ("pop", Spoken::Scheme),
     ("password", Spoken::Password),
     ("passwd", Spoken::Password),
     ("pwd", Spoken::Password),
@@ -197,12 +193,22 @@ const SPOKEN: &[(&str, Spoken)] = &[
     ("private", Spoken::PrivateKey),
 ];
 
+/// Schemes that count behind a header's name only: what follows them is parameters.
+const PARAMETERS: &[&str] = &[
+    "digest",
+    "aws4-hmac-sha256",
+    "sharedkey",
+    "sharedaccesssignature",
+];
+
 /// Names by their last two letters: nearly every word has others.
 struct Index<const N: usize> {
     /// The first name with these letters, counted from 1; 0 if there is none.
     first: [u8; 1 << 10],
     /// The next one of each name.
     next: [u8; N],
+    /// The last word of each name, of at most eight letters, and which bits of these count.
+    tails: [(u64, u64); N],
 }
 
 impl<const N: usize> Index<N> {
@@ -210,6 +216,7 @@ impl<const N: usize> Index<N> {
         Index {
             first: [0; 1 << 10],
             next: [0; N],
+            tails: [(0, 0); N],
         }
     }
 
@@ -220,6 +227,7 @@ impl<const N: usize> Index<N> {
     const fn with(mut self, number: usize, name: &str) -> Index<N> {
         let letters = letters(name.as_bytes());
         self.next[number] = self.first[letters];
+        self.tails[number] = tail(name.as_bytes());
         self.first[letters] = number as u8 + 1;
         self
     }
@@ -233,11 +241,36 @@ impl<const N: usize> Index<N> {
 
     /// The numbers of all names that a text may end with.
     fn numbers(&self, text: &[u8]) -> impl Iterator<Item = usize> {
-        std::iter::successors(self.first(text), |number| {
+        let end = text
+            .last_chunk()
+            .map(|end| u64::from_be_bytes(*end) | CASES);
+        let numbers = std::iter::successors(self.first(text), |number| {
             let next = self.next.get(*number).copied().unwrap_or(0);
             usize::from(next).checked_sub(1)
+        });
+        numbers.filter(move |number| {
+            let (tail, bits) = self.tails.get(*number).copied().unwrap_or_default();
+            end.is_none_or(|end| end & bits == tail)
         })
     }
+}
+
+/// The bits that tell small letters from capitals.
+const CASES: u64 = 0x2020_2020_2020_2020;
+
+/// The last word of a name, at most eight letters of it, and which bits of eight letters it takes.
+const fn tail(name: &[u8]) -> (u64, u64) {
+    let (mut tail, mut bits, mut shift) = (0, 0, 0);
+    let mut rest = name;
+    while let [before @ .., letter] = rest
+        && shift < u64::BITS
+        && *letter != b' '
+    {
+        tail |= ((*letter | 0x20) as u64) << shift;
+        bits |= 0xff << shift;
+        (rest, shift) = (before, shift + 8);
+    }
+    (tail, bits)
 }
 
 /// The last two letters, without their case, as a number; of other texts any.
@@ -321,9 +354,12 @@ pub(super) fn spoken(text: &[u8]) -> Option<(Spoken, usize)> {
 
 /// The scheme that a text ends with.
 pub(super) fn scheme(text: &[u8]) -> Option<Scheme> {
-    match spoken(text)? {
-        (Spoken::Scheme(scheme), _) => Some(scheme),
-        _ => None,
+    let mut parameters = PARAMETERS.iter();
+    match spoken(text) {
+        Some((Spoken::Scheme, _)) => Some(Scheme::Token),
+        _ => parameters
+            .any(|name| start_of(text, name).is_some())
+            .then_some(Scheme::Parameters),
     }
 }
 

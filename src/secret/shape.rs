@@ -20,21 +20,35 @@ pub(super) fn token_run(text: &[u8]) -> usize {
     text.iter().take_while(|b| is_token_byte(**b)).count()
 }
 
-pub(super) fn is_token_byte(byte: u8) -> bool {
+pub(super) const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+' | b'~')
 }
 
 /// A character of standard base64.
-pub(super) fn is_base64_byte(byte: u8) -> bool {
+pub(super) const fn is_base64_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+' | b'=')
 }
 
 /// A character of a token or of base64, as it is written: percent encoding and line ends are parts
 /// of one.
+#[inline]
+#[allow(
+    clippy::indexing_slicing,
+    reason = "the compiler evaluates this: a mistake does not build"
+)]
 pub(super) fn is_written_in_run(byte: u8) -> bool {
-    is_token_byte(byte)
-        || is_base64_byte(byte)
-        || matches!(byte, b'%' | b'\\' | b'\r' | b'\n' | b'!' | b'*' | b'$')
+    static IS_IN_RUN: [bool; 256] = {
+        let mut is_in_run = [false; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            is_in_run[byte as usize] = is_token_byte(byte)
+                || is_base64_byte(byte)
+                || matches!(byte, b'%' | b'\\' | b'\r' | b'\n' | b'!' | b'*' | b'$');
+            byte += 1;
+        }
+        is_in_run
+    };
+    IS_IN_RUN.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
 /// Whether a run is long and mixed enough for a token that nothing announces.
