@@ -112,13 +112,12 @@ fn is_telling(bytes: &[u8], at: usize) -> bool {
     };
     match sign {
         b'J' => before.ends_with(b"ey"),
-        b':' => is_announced(before, after) || has_userinfo(after),
-        _ => is_announced(before, after),
+        sign => is_announced(before, after) || *sign == b':' && has_userinfo(after),
     }
 }
 
 /// Whether the text before a sign ends with a name, and the text behind it may be a secret.
-#[inline]
+#[inline(always)]
 fn is_announced(before: &[u8], after: &[u8]) -> bool {
     let Some(last) = before.last() else {
         return false;
@@ -132,9 +131,26 @@ fn is_announced(before: &[u8], after: &[u8]) -> bool {
         return true;
     }
     // No encoded character ends with one of these letters.
-    match last.to_ascii_lowercase() {
-        b'g'..=b'z' => false,
+    match (last, before) {
+        (b'g'..=b'z' | b'G'..=b'Z', _) => false,
+        // As in all JSON; what ends in a hexadecimal digit may be an encoded character.
+        (b'"', [name @ .., _]) if ends_unencoded(name) => {
+            names::may_end_name(name) && is_announced_by(name, after)
+        }
         _ => is_announced_behind_fillers(before, after),
+    }
+}
+
+/// Whether the text ends with a letter that no encoded character ends with.
+#[inline(always)]
+fn ends_unencoded(text: &[u8]) -> bool {
+    match text {
+        [.., b'g'..=b'z'] => true,
+        [.., a, _, b, c, _, last] => {
+            let is_encoded = *a == b'\\' || *b == b'\\' || *c == b'%';
+            last.is_ascii_alphabetic() && !is_encoded
+        }
+        _ => false,
     }
 }
 
@@ -199,11 +215,12 @@ fn without_fillers(mut text: &[u8]) -> &[u8] {
 fn behind_fillers(mut text: &[u8]) -> &[u8] {
     loop {
         look(1);
-        let (byte, length) = match (spelling::resolved(text), text.first()) {
-            (Some(resolved), _) => resolved,
-            (None, Some(first)) => (*first, 1),
-            (None, None) => return text,
+        let Some(first) = text.first() else {
+            return text;
         };
+        let is_encoded = spelling::is_introducer(*first) || !first.is_ascii();
+        let resolved = is_encoded.then(|| spelling::resolved(text)).flatten();
+        let (byte, length) = resolved.unwrap_or((*first, 1));
         let is_skipped = byte.is_ascii_whitespace() || matches!(byte, b'=' | b':' | b'>');
         match is_skipped || is_filler(byte) {
             true => text = text.get(length..).unwrap_or_default(),
