@@ -1,12 +1,15 @@
 //! No secret in a text of a log, or in what is pasted, is in any output; the evidence is.
 
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
+use program::prtrace;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use support::scenario;
 
 /// What every secret of the table holds.
@@ -61,7 +64,7 @@ fn logs(texts: &[String]) -> tempfile::TempDir {
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_prtrace"));
+    let mut command = prtrace();
     let output = command
         .current_dir(folder)
         .args(arguments)
@@ -72,7 +75,7 @@ fn run(folder: &Path, arguments: &[&str]) -> String {
 }
 
 fn explain(arguments: &[&str], pasted: Option<&str>) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_prtrace"));
+    let mut command = prtrace();
     command.arg("explain").args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut program = command.spawn().unwrap();
