@@ -4,8 +4,9 @@
 mod crafted;
 
 use crafted::Content;
-use prtrace::chunk::{self, Slot, Span};
-use prtrace::{record, select};
+use prtrace::evtx::chunk::{self, Slot, Span};
+use prtrace::evtx::record;
+use prtrace::evtx::select;
 use std::hint::black_box;
 use std::process::ExitCode;
 

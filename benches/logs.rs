@@ -12,8 +12,8 @@
 mod crafted;
 
 use crafted::Content;
-use prtrace::chunk::{CHUNK_SIZE, FILE_HEADER_SIZE};
-use prtrace::scan;
+use prtrace::evtx::chunk::{CHUNK_SIZE, FILE_HEADER_SIZE};
+use prtrace::{machine, scan};
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -110,7 +110,7 @@ fn read_at(file: &File, part: &mut [u8], offset: u64) -> io::Result<usize> {
 }
 
 fn hits(path: &Path) -> Result<(), Box<dyn Error>> {
-    let scan = scan::scan(&[path.to_owned()], scan::Options::default())?;
+    let scan = machine::scan(&[path.to_owned()], scan::Options::default())?;
     let mut out = BufWriter::new(io::stdout().lock());
     for event in scan.machines.iter().flat_map(|machine| &machine.events) {
         let (computer, channel) = (&event.computer, &event.channel);

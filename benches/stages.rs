@@ -10,9 +10,12 @@ mod crafted;
 
 use crafted::Content;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use prtrace::chunk::{self, Slot, Span};
+use prtrace::conclude;
 use prtrace::event::Event;
-use prtrace::{analysis, record, report, scan, select};
+use prtrace::evtx::chunk::{self, Slot, Span};
+use prtrace::evtx::record;
+use prtrace::evtx::select;
+use prtrace::{machine, report, scan};
 use std::hint::black_box;
 use std::io;
 use std::path::Path;
@@ -52,12 +55,12 @@ fn decode(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn scanned(path: &Path) -> scan::Scan {
-    scan::scan(&[path.to_owned()], scan::Options::default()).unwrap()
+fn scanned(path: &Path) -> machine::Scan {
+    machine::scan(&[path.to_owned()], scan::Options::default()).unwrap()
 }
 
 /// The scan of a log of so many events of ours.
-fn scan_of(events: usize) -> scan::Scan {
+fn scan_of(events: usize) -> machine::Scan {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log.evtx");
     crafted::write(&log, Content::Ours, 0, events).unwrap();
@@ -73,7 +76,7 @@ fn windows(criterion: &mut Criterion) {
         group.sample_size(10);
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
-            b.iter(|| analysis::analyze(black_box(events)));
+            b.iter(|| conclude::analyze(black_box(events)));
         });
     }
     group.finish();

@@ -1,9 +1,13 @@
 //! The command line.
 
+pub(crate) mod output;
+pub(crate) mod paths;
+pub(crate) mod progress;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use prtrace::archive::Limits;
+use prtrace::input::archive::Limits;
 use std::ffi::OsString;
 use std::path::PathBuf;
 

@@ -1,9 +1,9 @@
 //! A decoded record, and what its fields hold.
 
-use crate::code::Code;
-use crate::filetime::Filetime;
-use crate::knowledge::{EventInfo, Role, event_info};
-use crate::secret;
+use crate::base::time::Filetime;
+use crate::facts::Provider;
+use crate::facts::code::Code;
+use crate::facts::{EventInfo, Role, event_info};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::fmt;
@@ -13,6 +13,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use uuid::Uuid;
 
+pub(crate) mod batch;
+pub(crate) mod failure;
+pub(crate) mod order;
+pub(crate) mod secret;
 mod values;
 
 pub(crate) use values::{Collector, Place, Values};
@@ -116,36 +120,6 @@ pub(crate) mod id {
 
 /// The task of the sign-in plug-in's own events; the token broker and its helpers have others.
 pub(crate) const PLUGIN_TASK: u32 = 101;
-
-/// The providers whose events are selected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Provider {
-    /// `Microsoft-Windows-AAD`: the sign-in plug-in and the token broker.
-    Aad,
-    /// `Microsoft-Windows-User Device Registration`.
-    DeviceRegistration,
-}
-
-impl Provider {
-    /// Both providers.
-    pub const ALL: [Provider; 2] = [Provider::Aad, Provider::DeviceRegistration];
-
-    /// The name it is registered under.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Provider::Aad => "Microsoft-Windows-AAD",
-            Provider::DeviceRegistration => "Microsoft-Windows-User Device Registration",
-        }
-    }
-
-    /// The GUID it is registered under.
-    pub const fn guid(self) -> Uuid {
-        match self {
-            Provider::Aad => Uuid::from_u128(0x4de9bc9c_b27a_43c9_8994_0915f1a5e24f),
-            Provider::DeviceRegistration => Uuid::from_u128(0x23b8d46b_67dd_40a3_b636_d43e50552c6d),
-        }
-    }
-}
 
 /// How severe the provider says an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

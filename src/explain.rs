@@ -1,8 +1,8 @@
 //! What a code means: any spelling of one, or any text with codes in it.
 
-use crate::code::{self, Code, Family};
-use crate::knowledge::{self, CodeInfo};
-use crate::secret;
+use crate::event::secret;
+use crate::facts::code::{self, Code, Family};
+use crate::facts::{self, CodeInfo};
 #[cfg(feature = "cli")]
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -181,7 +181,7 @@ fn of_code(word: &str, code: Code) -> Vec<Explanation> {
     let mut found: Vec<Explanation> = rows.map(|(_, row)| explanation(&row, word)).collect();
     if found.is_empty() {
         // Information and warnings of a family have other top bits than its errors.
-        let listed = knowledge::codes().find(|info| info.code == hex);
+        let listed = facts::codes().find(|info| info.code == hex);
         found.push(match listed {
             Some(info) => explanation(&info, word),
             None => unknown(word, code.to_string(), decode(canonical)),
@@ -208,9 +208,9 @@ fn decode(code: Code) -> String {
 fn inner(code: Code) -> Option<String> {
     let low = code.0 & 0xffff;
     let inner = match code.0 >> 16 {
-        0x8007 => knowledge::code_info("win32", &low.to_string()),
-        0x8019 | 0xcaa3 => knowledge::code_info("http", &low.to_string()),
-        0xcaa8 => knowledge::code_info("winhttp", &low.to_string()),
+        0x8007 => facts::code_info("win32", &low.to_string()),
+        0x8019 | 0xcaa3 => facts::code_info("http", &low.to_string()),
+        0xcaa8 => facts::code_info("winhttp", &low.to_string()),
         _ => None,
     };
     let inner = inner.and_then(|info| info.symbol.or(info.meaning))?;
@@ -232,12 +232,12 @@ fn by_name(word: &str) -> Option<Explanation> {
 /// and OAuth errors share names.
 static NAMES: LazyLock<HashMap<String, CodeInfo>> = LazyLock::new(|| {
     let mut names = HashMap::new();
-    let named = knowledge::codes().filter(|info| matches!(info.space, "oauth" | "wstrust" | "drs"));
+    let named = facts::codes().filter(|info| matches!(info.space, "oauth" | "wstrust" | "drs"));
     for info in named {
         let own = info.code.rsplit(':').next().unwrap_or(info.code);
         names.entry(own.to_ascii_uppercase()).or_insert(info);
     }
-    for info in knowledge::codes() {
+    for info in facts::codes() {
         if let Some(symbol) = info.symbol {
             names.entry(symbol.to_ascii_uppercase()).or_insert(info);
         }
@@ -246,7 +246,7 @@ static NAMES: LazyLock<HashMap<String, CodeInfo>> = LazyLock::new(|| {
 });
 
 fn known(space: &str, code: &str, input: &str) -> Option<Explanation> {
-    knowledge::code_info(space, code).map(|info| explanation(&info, input))
+    facts::code_info(space, code).map(|info| explanation(&info, input))
 }
 
 fn explanation(info: &CodeInfo, input: &str) -> Explanation {
@@ -343,7 +343,7 @@ fn is_named_number(before: &str, word: &str) -> bool {
             .strip_suffix(name)
             .is_some_and(|before| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
     };
-    let known = |space| knowledge::code_info(space, word).is_some();
+    let known = |space| facts::code_info(space, word).is_some();
     (400..600).contains(&number) && (is_called("http") || is_called("http status")) && known("http")
         || (is_called("winhttp") || is_called("wininet")) && known("winhttp")
         || is_called("win32") && known("win32")
@@ -355,8 +355,8 @@ fn is_named_number(before: &str, word: &str) -> bool {
 ///
 /// Those of the writer.
 pub fn write_text(explanations: &Explanations, out: &mut dyn Write) -> io::Result<()> {
+    use crate::base::terminal::one_line as shown;
     use crate::report::layout::{field, steps};
-    use crate::terminal::one_line as shown;
     for (number, explanation) in explanations.codes.iter().enumerate() {
         if number > 0 {
             writeln!(out)?;

@@ -4,10 +4,14 @@
 //! worth a look, and never hides a log. Nothing here follows a link out of a folder or opens a
 //! device: the folders come from machines that are not trusted.
 
-use crate::archive::volume::{self, Start};
-use crate::archive::{self, Bytes, RefusalKind, program, zip};
-use crate::chunk::{CHUNK_MAGIC, CHUNK_SIZE, FILE_HEADER_SIZE, FILE_MAGIC, u16_at, u32_at};
-use crate::problem::{Problem, ProblemKind, io_words};
+pub mod archive;
+
+use crate::base::bytes::read_at;
+use crate::base::bytes::{u16_at, u32_at};
+use crate::base::problem::{Problem, ProblemKind, io_words};
+use crate::evtx::chunk::{CHUNK_MAGIC, CHUNK_SIZE, FILE_HEADER_SIZE, FILE_MAGIC};
+use crate::input::archive::volume::{self, Start};
+use archive::{Bytes, RefusalKind, program, zip};
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
@@ -383,25 +387,6 @@ pub(crate) fn has_chunks(bytes: &Bytes) -> io::Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// Reads at an offset until the buffer is full or the file ends; the file's own position is not
-/// used, so that threads can share the handle.
-pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut done = 0;
-    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        #[cfg(unix)]
-        let read = std::os::unix::fs::FileExt::read_at(file, rest, offset + done as u64);
-        #[cfg(windows)]
-        let read = std::os::windows::fs::FileExt::seek_read(file, rest, offset + done as u64);
-        match read {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
 }
 
 /// A path for people: `/` between the parts on every system.

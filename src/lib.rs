@@ -1,23 +1,28 @@
 //! Names the first failing event of every Microsoft Entra Primary Refresh Token (PRT) acquisition
 //! in exported Windows event logs.
 //!
-//! The modules stand in the order in which a byte takes its way:
+//! The modules are layers: each imports only those above it in this list.
 //!
-//! `input` (which files, out of which [`archive`]) → [`chunk`] (64 KiB slots, damage) → [`select`] (which records may be
-//! ours) → [`record`] (decoded by the evtx crate) → [`event`] → [`mod@scan`] (the only one with threads) →
-//! [`machine`] (whose event is it) → [`window`] (operations, with their [`evidence`]) and
-//! [`registration`] (runs) → [`state`], [`diagnosis`] and [`analysis`] (what they come to) →
-//! [`mod@report`] (one value, every format).
+//! - [`base`]: time, text, bytes, names, problems
+//! - [`facts`]: what is known before any log is read: providers, events, codes, causes
+//! - [`event`]: one decoded event; secrets are masked as it is made
+//! - [`evtx`]: chunks of a log, which records may be selected, and how they are decoded
+//! - [`input`]: what the user names → files, and the members of archives
+//! - [`mod@scan`]: inputs in parallel → events; the only layer that starts threads and reads files
+//! - [`machine`]: whose event it is
+//! - [`conclude`]: windows, registration runs, states, links and what they mean
+//! - [`mod@report`]: one value, and every format of it
+//! - [`explain`]: what codes mean
 //!
 //! From [`event`] on nothing reads files, clocks or the environment, and what goes wrong is a
-//! [`problem::Problem`] in the result. The same bytes give the same report, whatever the number of
-//! threads and the order of the inputs.
+//! [`Problem`](base::problem::Problem) in the result. The same bytes give the same report, whatever
+//! the number of threads and the order of the inputs.
 //!
 //! ```no_run
-//! use prtrace::{report, scan};
+//! use prtrace::{machine, report, scan};
 //!
 //! # fn main() -> Result<(), scan::Error> {
-//! let scan = scan::scan(&["authlogs".into()], scan::Options::default())?;
+//! let scan = machine::scan(&["authlogs".into()], scan::Options::default())?;
 //! let analyses = report::analyze(&scan);
 //! for machine in report::Report::new(&scan, &analyses).machines {
 //!     for window in machine.windows.iter() {
@@ -43,35 +48,13 @@
     )
 )]
 
-pub mod analysis;
-pub mod archive;
-mod binxml;
-mod buffer;
-mod bundle;
-pub mod chunk;
-pub mod code;
-pub mod diagnosis;
-pub mod drs;
-pub mod encoding;
+pub mod base;
+pub mod conclude;
 pub mod event;
-pub mod evidence;
+pub mod evtx;
 pub mod explain;
-mod filetime;
-mod identity;
-mod input;
-pub mod knowledge;
+pub mod facts;
+pub mod input;
 pub mod machine;
-pub mod problem;
-pub mod record;
-pub mod registration;
 pub mod report;
 pub mod scan;
-mod secret;
-pub mod select;
-pub mod state;
-mod survey;
-pub mod terminal;
-pub mod token;
-mod triage;
-mod typed;
-pub mod window;

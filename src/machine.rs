@@ -1,27 +1,64 @@
 //! Whose event it is: machines, their renames, and events that several logs hold.
 
-use crate::bundle::{Hints, give_lost_names};
+use crate::base::identity::{folded, is_same};
+use crate::base::problem::{Problem, ProblemKind};
+use crate::base::time::Filetime;
+use crate::event::batch::Batch;
+use crate::event::order::Order;
 use crate::event::{Event, guid};
-use crate::filetime::Filetime;
-use crate::identity::{folded, is_same};
-use crate::knowledge::Role;
-use crate::problem::{Problem, ProblemKind};
+use crate::facts::Role;
 use crate::scan::Log;
+use crate::scan::bundle::unit;
+use crate::scan::bundle::{Hints, give_lost_names};
+use crate::scan::{self, Counts, Error, Options, Progress, Scanned};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use uuid::Uuid;
 
+mod inputs;
 mod names;
-mod order;
 
-pub(crate) use order::Boundary;
-
+use inputs::OfRoots;
+pub use inputs::{Input, InputKind, Skipped};
 use names::Names;
-use order::Order;
 
 /// What stands for a machine whose name is in none of its records.
 const NO_NAME: &str = "(name lost)";
+
+/// Everything that was read.
+#[derive(Debug)]
+pub struct Scan {
+    /// The machines, by name.
+    pub machines: Vec<Machine>,
+    /// Problems that no machine can be named for.
+    pub problems: Vec<Problem>,
+    /// Number of logs.
+    pub logs: u64,
+    /// Size of the logs, in bytes.
+    pub bytes: u64,
+    /// Records seen, ours and others.
+    pub records_read: u64,
+    /// Records of other providers.
+    pub records_foreign: u64,
+    /// Records of ours that could not be decoded.
+    pub records_lost: u64,
+    /// Selected events that several logs held: those beyond the first.
+    pub duplicates: u64,
+    /// Files in folders and archives that are no event logs.
+    pub other_files: u64,
+    /// The named paths, and every other file that should have given something and did not, by path.
+    pub inputs: Vec<Input>,
+}
+
+impl Scan {
+    /// Whether a path that the user named gave no event, whatever the others gave.
+    pub fn named_in_vain(&self) -> bool {
+        let mut inputs = self.inputs.iter();
+        inputs.any(|input| input.named && input.skipped.is_some())
+    }
+}
 
 /// One computer and its events.
 #[derive(Debug)]
@@ -59,92 +96,59 @@ pub struct MachineLog {
     pub dirty: bool,
 }
 
-/// Events that follow one another in a log: those of a chunk, and of the next ones as long as all
-/// name one computer.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    pub(crate) events: Vec<Event>,
-    /// Whether one of them was forwarded by the computer that wrote it.
-    pub(crate) forwarded: bool,
-    /// The computers that they name: found while the events are at hand. A hostile log names any
-    /// number of them.
-    pub(crate) computers: BTreeSet<Arc<str>>,
-    /// The channels that they name.
-    pub(crate) channels: BTreeSet<Arc<str>>,
-    /// When the first and the last of them were written.
-    pub(crate) extent: Option<(Filetime, Filetime)>,
-    order: Order,
+/// Reads every event log among the files, folders and archives named and sorts the events by
+/// machine.
+///
+/// # Errors
+///
+/// If there is not one event log among them, or the threads cannot be started.
+pub fn scan(paths: &[PathBuf], options: Options) -> Result<Scan, Error> {
+    scan_watched(paths, options, &Progress::default())
 }
 
-impl Batch {
-    pub(crate) fn of(events: Vec<Event>, forwarded: bool) -> Batch {
-        let (mut computers, mut channels) = (BTreeSet::new(), BTreeSet::new());
-        let mut order = Order::default();
-        let mut extent: Option<(Filetime, Filetime)> = None;
-        let mut last: Option<&Event> = None;
-        for event in &events {
-            let time = event.written();
-            let (first, until) = extent.unwrap_or((time, time));
-            extent = Some((first.min(time), until.max(time)));
-            let same = |last: &Event| {
-                Arc::ptr_eq(&last.computer, &event.computer)
-                    && Arc::ptr_eq(&last.channel, &event.channel)
-            };
-            if !last.is_some_and(same) {
-                insert(&mut computers, &event.computer);
-                insert(&mut channels, &event.channel);
-            }
-            if let Some(last) = last {
-                order.see(last, event);
-            }
-            last = Some(event);
-        }
-        Batch {
-            events,
-            forwarded,
-            computers,
-            channels,
-            extent,
-            order,
-        }
-    }
-
-    /// Takes in the batch that follows, if there is one computer for both, and says whether.
-    pub(crate) fn join(&mut self, next: &mut Batch) -> bool {
-        if self.computers.len() > 1 || self.computers != next.computers {
-            return false;
-        }
-        self.order.join(&self.events, next.order, &next.events);
-        self.events.append(&mut next.events);
-        self.forwarded |= next.forwarded;
-        self.channels.extend(std::mem::take(&mut next.channels));
-        self.extent = earliest_and_latest(self.extent, next.extent);
-        true
-    }
-
-    /// The events of a chunk.
-    pub(crate) fn decoded(events: Vec<Event>, numbers: &[u64]) -> Batch {
-        let forwarded = |(event, number): (&Event, &u64)| event.record_id != *number;
-        let forwarded = events.iter().zip(numbers).any(forwarded);
-        Batch::of(events, forwarded)
-    }
+/// The same as [`scan`](scan()), and says how far it is.
+///
+/// # Errors
+///
+/// As [`scan`](scan()).
+pub fn scan_watched(
+    paths: &[PathBuf],
+    options: Options,
+    progress: &Progress,
+) -> Result<Scan, Error> {
+    scan::in_threads(options, || {
+        let scanned = scan::scan(paths, options, progress)?;
+        Ok(by_machine(scanned, options.separate_bundles))
+    })?
 }
 
-/// The times from the first to the last of two stretches of events.
-pub(crate) fn earliest_and_latest(
-    one: Option<(Filetime, Filetime)>,
-    other: Option<(Filetime, Filetime)>,
-) -> Option<(Filetime, Filetime)> {
-    match (one, other) {
-        (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-        (one, other) => one.or(other),
-    }
-}
-
-fn insert(names: &mut BTreeSet<Arc<str>>, name: &Arc<str>) {
-    // Most are known, and need no copy.
-    if !names.contains(name) {
-        names.insert(Arc::clone(name));
+fn by_machine(mut scanned: Scanned, separate: bool) -> Scan {
+    let mut totals = Counts::default();
+    let counts = scanned.counts.values();
+    counts.for_each(|(counts, _)| totals.add(*counts));
+    let (logs, hints) = (
+        std::mem::take(&mut scanned.logs),
+        std::mem::take(&mut scanned.hints),
+    );
+    let mut of_roots = OfRoots::new(&logs);
+    let sorted = sort_by_machine(logs, hints, separate);
+    let machines = sorted.machines.iter();
+    machines.for_each(|machine| of_roots.add(machine));
+    let mut problems = std::mem::take(&mut scanned.problems);
+    problems.extend(sorted.problems);
+    problems.sort();
+    let inputs = inputs::inputs(scanned, of_roots, &mut problems);
+    Scan {
+        machines: sorted.machines,
+        problems,
+        logs: totals.logs,
+        bytes: totals.bytes,
+        records_read: totals.records,
+        records_foreign: totals.records.saturating_sub(totals.events + totals.lost),
+        records_lost: totals.lost,
+        duplicates: sorted.duplicates,
+        other_files: totals.other_files,
+        inputs,
     }
 }
 
@@ -252,16 +256,6 @@ impl Share {
         self.channels.extend(std::mem::take(&mut batch.channels));
         self.log.events += batch.events.len() as u64;
         self.events.push(batch);
-    }
-}
-
-/// What is taken to be of one computer, before its logs are compared: an archive, or a folder in a
-/// folder that was named.
-pub(crate) fn unit(path: &str, source: &str) -> String {
-    let below = path.strip_prefix(source).unwrap_or(path);
-    match below.trim_start_matches('/').split_once('/') {
-        Some((folder, _)) if !below.starts_with('!') => format!("{source}/{folder}"),
-        _ => source.to_owned(),
     }
 }
 

@@ -1,15 +1,14 @@
 //! The command: parse, run, exit status.
 
 mod cli;
-mod output;
-mod paths;
-mod progress;
 
+use cli::output::Output;
 use cli::{Analyze, Cli, Command, Explain, Format, Logs, ReportFormat, Timeline};
-use output::Output;
-use prtrace::problem::io_words;
-use prtrace::terminal::one_line;
-use prtrace::{encoding, explain, report, scan};
+use cli::{paths, progress};
+use prtrace::base::encoding;
+use prtrace::base::problem::io_words;
+use prtrace::base::terminal::one_line;
+use prtrace::{explain, machine, report, scan};
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -152,7 +151,7 @@ fn analyze(arguments: &Analyze) -> Result<ExitCode, String> {
 }
 
 /// Whether the text is about causes rather than about each machine.
-fn is_fleet(scan: &scan::Scan, arguments: &Analyze) -> bool {
+fn is_fleet(scan: &machine::Scan, arguments: &Analyze) -> bool {
     scan.machines.len() > report::fleet::MOST_ANSWERS && !arguments.all
 }
 
@@ -194,7 +193,7 @@ fn options(logs: &Logs) -> scan::Options {
 }
 
 /// The logs of the machines that are asked for.
-fn read(logs: &Logs) -> Result<scan::Scan, String> {
+fn read(logs: &Logs) -> Result<machine::Scan, String> {
     let paths = paths::paths(logs)?;
     let list = logs.files_from.iter().cloned();
     let inputs: Vec<PathBuf> = paths.iter().cloned().chain(list).collect();
@@ -204,7 +203,7 @@ fn read(logs: &Logs) -> Result<scan::Scan, String> {
         .separate_bundles(logs.separate_bundles);
     let started = Instant::now();
     let scan = progress::shown(&paths, !logs.quiet, |progress| {
-        scan::scan_watched(&paths, options, progress)
+        machine::scan_watched(&paths, options, progress)
     });
     let mut scan = scan.map_err(|error| error.to_string())?;
     if logs.verbose {

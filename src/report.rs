@@ -6,12 +6,11 @@
 //!
 //! Times are RFC 3339 in UTC with 7 digits, codes are `0x` and 8 lower-case digits.
 
-use crate::analysis::{self, Analysis};
-use crate::code::Code;
+use crate::base::problem::ProblemKind;
+use crate::conclude::{self, Analysis};
 use crate::event::{Data, Event};
-use crate::problem::ProblemKind;
-use crate::scan::{InputKind, Scan};
-use chrono::{DateTime, Datelike, Timelike, Utc};
+use crate::facts::code::Code;
+use crate::machine::{InputKind, Scan};
 use rayon::prelude::*;
 #[cfg(feature = "cli")]
 use schemars::JsonSchema;
@@ -24,6 +23,7 @@ use uuid::Uuid;
 mod build;
 pub mod csv;
 pub mod fleet;
+pub(crate) mod groups;
 pub mod json;
 pub mod jsonl;
 pub(crate) mod layout;
@@ -35,6 +35,7 @@ pub mod timeline;
 mod views;
 mod words;
 
+pub use crate::base::time::Time;
 pub use narrow::{Narrow, UnknownName, machines, user};
 pub(crate) use views::FailedWindow;
 pub use views::{Members, Windows};
@@ -941,78 +942,6 @@ pub struct ProblemReport<'a> {
     pub lost_bytes: u64,
 }
 
-/// A time in UTC, to 100 ns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Time(pub DateTime<Utc>);
-
-impl Time {
-    /// `YYYY-MM-DDThh:mm:ss.fffffffZ`; nothing of a year with more than four digits.
-    fn digits(self) -> Option<[u8; 28]> {
-        let mut digits = [0; 28];
-        *digits.first_chunk_mut()? = self.second()?;
-        // A leap second shows as nanoseconds beyond the second.
-        *digits.last_chunk_mut()? = fraction(self.0.nanosecond() % 1_000_000_000 / 100);
-        Some(digits)
-    }
-
-    /// `YYYY-MM-DDThh:mm:ss.`
-    fn second(self) -> Option<[u8; 20]> {
-        let (date, time) = (self.0.naive_utc().date(), self.0.naive_utc().time());
-        let year = u32::try_from(date.year()).ok();
-        let year = year.filter(|year| *year < 10_000)?;
-        let seconds = time.num_seconds_from_midnight();
-        let [[a, b], [c, d]] = [year / 100, year % 100].map(two_digits);
-        let [[e, f], [g, h]] = [date.month(), date.day()].map(two_digits);
-        let [[i, j], [k, l], [m, n]] =
-            [seconds / 3600, seconds / 60 % 60, seconds % 60].map(two_digits);
-        Some([
-            a, b, c, d, b'-', e, f, b'-', g, h, b'T', i, j, b':', k, l, b':', m, n, b'.',
-        ])
-    }
-}
-
-/// `fffffffZ`, of units of 100 ns.
-fn fraction(ticks: u32) -> [u8; 8] {
-    let [[a, b], [c, d], [e, f], [_, g]] = [
-        ticks / 100_000,
-        ticks / 1000 % 100,
-        ticks / 10 % 100,
-        ticks % 10,
-    ]
-    .map(two_digits);
-    [a, b, c, d, e, f, g, b'Z']
-}
-
-fn two_digits(number: u32) -> [u8; 2] {
-    [number / 10, number % 10].map(|digit| b'0' + digit as u8)
-}
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.digits() {
-            Some(digits) => f.write_str(str::from_utf8(digits).map_err(|_| fmt::Error)?),
-            None => {
-                let ticks = self.0.nanosecond() % 1_000_000_000 / 100;
-                let (year, month, day) = (self.0.year(), self.0.month(), self.0.day());
-                let (hour, minute, second) = (self.0.hour(), self.0.minute(), self.0.second());
-                write!(
-                    f,
-                    "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ticks:07}Z"
-                )
-            }
-        }
-    }
-}
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.digits().as_ref().map(|digits| str::from_utf8(digits)) {
-            Some(Ok(digits)) => serializer.serialize_str(digits),
-            _ => serializer.collect_str(self),
-        }
-    }
-}
-
 /// The name of a window or run within its machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Id {
@@ -1117,33 +1046,6 @@ mod schema {
 pub fn analyze(scan: &Scan) -> Vec<Analysis<'_>> {
     scan.machines
         .par_iter()
-        .map(|machine| analysis::analyze(&machine.events))
+        .map(|machine| conclude::analyze(&machine.events))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Time;
-    use chrono::DateTime;
-
-    #[test]
-    fn a_time_has_seven_digits_whatever_it_is() {
-        for time in [
-            "0000-01-01T00:00:00.0000000Z",
-            "0009-10-02T03:40:05.0600007Z",
-            "2026-02-28T19:08:07.1234567Z",
-            "2016-12-31T23:59:60.9999999Z",
-            "9999-12-31T23:59:59.9999999Z",
-            "+10000-01-01T00:00:00.0000001Z",
-        ] {
-            let shown = Time(
-                DateTime::parse_from_rfc3339(time)
-                    .unwrap_or_else(|_| time.parse().unwrap())
-                    .into(),
-            );
-            let expected = time.trim_start_matches('+').replace(":60.", ":59.");
-            assert_eq!(shown.to_string(), expected);
-            assert_eq!(serde_json::to_value(shown).unwrap(), expected);
-        }
-    }
 }

@@ -4,16 +4,17 @@
 //! and an archive into its parts, so that one large input and many small ones both keep every core
 //! busy. Each worker holds one chunk at a time; what stays is the selected events.
 
-use crate::archive::{self, Budget, Bytes, Hold, Limits, Member, Memory, Refusal};
-use crate::archive::{cab::Cab, zip::Zip};
-use crate::buffer::Buffer;
-use crate::bundle;
-use crate::chunk::{FILE_HEADER_SIZE, SLOT_START};
+use crate::base::buffer::Buffer;
+use crate::base::problem::{Problem, ProblemKind, counted, io_words};
+use crate::event::batch::Batch;
+use crate::evtx::chunk::{FILE_HEADER_SIZE, SLOT_START};
+use crate::evtx::record::Names;
+use crate::input::archive::{self, Budget, Bytes, Hold, Limits, Member, Memory, Refusal};
+use crate::input::archive::{cab::Cab, zip::Zip};
 use crate::input::{self, Candidate, Header, Kind, Roots};
-use crate::machine::{self, Batch, Machine};
-use crate::problem::{Problem, ProblemKind, counted, io_words};
-use crate::record::Names;
+use bundle::Hints;
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
@@ -21,15 +22,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use std::time::Instant;
 
+pub(crate) mod bundle;
 mod gathered;
-mod inputs;
 mod log;
 
 use gathered::{Gathered, refused, refused_or_failed};
-use inputs::OfRoots;
-pub use inputs::{Input, InputKind, Skipped};
 use log::{Part, Slots, Source, offset_of, slots_in};
 
 /// Slots that are read in one go by one thread: 8 MiB.
@@ -180,29 +180,19 @@ pub enum Error {
     },
 }
 
-/// Everything that was read.
-#[derive(Debug)]
-pub struct Scan {
-    /// The machines, by name.
-    pub machines: Vec<Machine>,
-    /// Problems that no machine can be named for.
-    pub problems: Vec<Problem>,
-    /// Number of logs.
-    pub logs: u64,
-    /// Size of the logs, in bytes.
-    pub bytes: u64,
-    /// Records seen, ours and others.
-    pub records_read: u64,
-    /// Records of other providers.
-    pub records_foreign: u64,
-    /// Records of ours that could not be decoded.
-    pub records_lost: u64,
-    /// Selected events that several logs held: those beyond the first.
-    pub duplicates: u64,
-    /// Files in folders and archives that are no event logs.
-    pub other_files: u64,
-    /// The named paths, and every other file that should have given something and did not, by path.
-    pub inputs: Vec<Input>,
+/// What files held, before it is sorted by machine.
+pub(crate) struct Scanned {
+    pub(crate) roots: Roots,
+    /// The roots' names, by their numbers.
+    pub(crate) names: Vec<Arc<str>>,
+    /// The logs with events of ours.
+    pub(crate) logs: Vec<Log>,
+    pub(crate) hints: Hints,
+    pub(crate) problems: Vec<Problem>,
+    /// By the number of the root, with the time that threads were busy.
+    pub(crate) counts: BTreeMap<usize, (Counts, Duration)>,
+    /// The named files that were opened, by the number of the root: what each is, and its size.
+    pub(crate) files: BTreeMap<usize, (Kind, u64)>,
 }
 
 /// Sums over files.
@@ -224,7 +214,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, other: Counts) {
+    pub(crate) fn add(&mut self, other: Counts) {
         self.logs += other.logs;
         self.bytes += other.bytes;
         self.records += other.records;
@@ -258,30 +248,7 @@ impl Log {
     }
 }
 
-/// Reads every event log among the files, folders and archives named and sorts the events by
-/// machine.
-///
-/// # Errors
-///
-/// If there is not one event log among them, or the threads cannot be started.
-pub fn scan(paths: &[PathBuf], options: Options) -> Result<Scan, Error> {
-    scan_watched(paths, options, &Progress::default())
-}
-
-/// The same as [`scan`], and says how far it is.
-///
-/// # Errors
-///
-/// As [`scan`].
-pub fn scan_watched(
-    paths: &[PathBuf],
-    options: Options,
-    progress: &Progress,
-) -> Result<Scan, Error> {
-    in_threads(options, || scan_in_pool(paths, options, progress))?
-}
-
-/// Does work on as many threads as these options say: those of [`scan`], and those that work out
+/// Does work on as many threads as these options say: those that read logs, and those that work out
 /// each window of a machine and write it. Within such work the threads are the same.
 ///
 /// # Errors
@@ -323,7 +290,16 @@ fn no_threads(options: Options, error: &rayon::ThreadPoolBuildError) -> Error {
     }
 }
 
-fn scan_in_pool(paths: &[PathBuf], options: Options, progress: &Progress) -> Result<Scan, Error> {
+/// Reads every event log among the files, folders and archives named, on the current threads.
+///
+/// # Errors
+///
+/// If there is not one event log among them.
+pub(crate) fn scan(
+    paths: &[PathBuf],
+    options: Options,
+    progress: &Progress,
+) -> Result<Scanned, Error> {
     let roots = Roots::new(paths);
     let names: Vec<Arc<str>> = roots.names().map(Arc::from).collect();
     let job = Job {
@@ -369,31 +345,14 @@ fn scan_in_pool(paths: &[PathBuf], options: Options, progress: &Progress) -> Res
     if totals.logs == 0 {
         return Err(nothing_to_read(paths, &found.problems));
     }
-    let (logs, hints) = (
-        std::mem::take(&mut found.logs),
-        std::mem::take(&mut found.hints),
-    );
-    let mut of_roots = OfRoots::new(&logs);
-    let sorted = machine::sort_by_machine(logs, hints, options.separate_bundles);
-    sorted
-        .machines
-        .iter()
-        .for_each(|machine| of_roots.add(machine));
-    let mut problems = std::mem::take(&mut found.problems);
-    problems.extend(sorted.problems);
-    problems.sort();
-    let inputs = inputs::inputs(&roots, &names, &mut found, of_roots, &mut problems);
-    Ok(Scan {
-        machines: sorted.machines,
-        problems,
-        logs: totals.logs,
-        bytes: totals.bytes,
-        records_read: totals.records,
-        records_foreign: totals.records.saturating_sub(totals.events + totals.lost),
-        records_lost: totals.lost,
-        duplicates: sorted.duplicates,
-        other_files: totals.other_files,
-        inputs,
+    Ok(Scanned {
+        logs: found.logs,
+        hints: found.hints,
+        problems: found.problems,
+        counts: found.counts,
+        files: found.files,
+        names,
+        roots,
     })
 }
 
@@ -462,11 +421,20 @@ struct Job<'a> {
     counted: Counted<'a>,
 }
 
-impl Scan {
-    /// Whether a path that the user named gave no event, whatever the others gave.
-    pub fn named_in_vain(&self) -> bool {
-        let mut inputs = self.inputs.iter();
-        inputs.any(|input| input.named && input.skipped.is_some())
+/// What is said of a path that was read without finding an event. Of the members of an archive,
+/// which may be many, it says the same.
+pub(crate) fn no_evidence(counts: Counts, is_member: bool) -> String {
+    let Counts { logs, records, .. } = counts;
+    let logs_and = |rest: &str| match logs {
+        1 => format!("one event log {rest}"),
+        _ => format!("{logs} event logs {rest}"),
+    };
+    match (logs, records) {
+        (0, _) => "there is no event log (.evtx) in it".to_owned(),
+        _ if is_member => "its event logs have no event of the selected providers".to_owned(),
+        (_, 0) => logs_and("without a record"),
+        (_, 1) => logs_and("with one record, of another provider"),
+        _ => logs_and(&format!("with {records} records, all of other providers")),
     }
 }
 
@@ -533,7 +501,7 @@ impl Job<'_> {
             return Ok(());
         }
         if place.named {
-            gathered.files.insert(place.root, (kind.into(), size));
+            gathered.files.insert(place.root, (kind, size));
         }
         match kind {
             Kind::Log(header) => {

@@ -7,13 +7,14 @@ mod write;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use prtrace::archive::RefusalKind::{self, *};
-use prtrace::archive::{
+use prtrace::base::problem::ProblemKind;
+use prtrace::input::archive::RefusalKind::{self, *};
+use prtrace::input::archive::{
     Budget, Bytes, Hold, Kind, Limits, Member, Memory, Refusal, cab::Cab, gzip, hold, is_secret,
     kind, tar, unsupported, zip::Zip,
 };
-use prtrace::problem::ProblemKind;
-use prtrace::scan::{self, Scan};
+use prtrace::machine::Scan;
+use prtrace::{machine, scan};
 use std::fs::File;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -1138,7 +1139,7 @@ fn beside_a_log(files: &[(&str, &[u8])]) -> (u64, u64, Vec<(String, ProblemKind)
     for (name, bytes) in files {
         std::fs::write(folder.path().join(name), bytes).unwrap();
     }
-    let scan = scan::scan(&[folder.path().to_owned()], scan::Options::default()).unwrap();
+    let scan = machine::scan(&[folder.path().to_owned()], scan::Options::default()).unwrap();
     let name = |path: &str| path.rsplit('/').next().unwrap().to_owned();
     let problems = scan.problems.iter();
     let problems = problems.map(|problem| (name(&problem.path), problem.kind));
@@ -1150,7 +1151,7 @@ fn named(name: &str, bytes: &[u8]) -> Result<Scan, String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(name);
     std::fs::write(&file, bytes).unwrap();
-    scan::scan(&[file], scan::Options::default()).map_err(|error| error.to_string())
+    machine::scan(&[file], scan::Options::default()).map_err(|error| error.to_string())
 }
 
 /// A zip archive without its first bytes: what the directory says is all that is told.
@@ -1266,7 +1267,7 @@ fn volumes_as_7_zip_names_them_are_told_as_volumes() {
             .map(|(name, _)| *name)
             .filter(|name| *name != "z.evtx");
         assert_eq!(names, expected.collect::<Vec<_>>(), "{outer}");
-        let is_told = |of: &prtrace::problem::Problem| of.kind == ProblemKind::Unsupported;
+        let is_told = |of: &prtrace::base::problem::Problem| of.kind == ProblemKind::Unsupported;
         assert!(scan.problems.iter().all(is_told), "{:?}", scan.problems);
     }
     for (name, bytes, said) in [

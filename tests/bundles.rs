@@ -810,7 +810,7 @@ fn a_lost_name_is_not_a_neighbours() {
 /// A nested archive finds no memory beside the one that it lies in, so its file is read again alone.
 #[test]
 fn an_archive_that_is_read_again_counts_once_in_the_progress() {
-    use prtrace::scan;
+    use prtrace::{machine, scan};
     let folder = tempfile::tempdir().unwrap();
     let logs = logs(FAILING);
     // Packed, so that both must be held.
@@ -830,14 +830,14 @@ fn an_archive_that_is_read_again_counts_once_in_the_progress() {
     let path = folder.path().join("outer.zip");
     fs::write(&path, deflated(&outer)).unwrap();
     for (nested, problems) in [(1 << 20, 0), (inner.len() as u64, 1)] {
-        let limits = prtrace::archive::Limits {
+        let limits = prtrace::input::archive::Limits {
             nested,
             ..Default::default()
         };
         let options = scan::Options::default().threads(2).limits(limits);
         let progress = scan::Progress::default();
         let paths = std::slice::from_ref(&path);
-        let scan = scan::scan_watched(paths, options, &progress).unwrap();
+        let scan = machine::scan_watched(paths, options, &progress).unwrap();
         assert_eq!(scan.problems.len(), problems);
         assert_eq!(progress.files.into_inner(), 1);
         assert_eq!(progress.logs.into_inner(), scan.logs);

@@ -157,7 +157,7 @@ tables! {
 
 #[test]
 fn every_cause_stands_in_a_table() {
-    let causes: toml::Table = toml::from_str(include_str!("../src/knowledge/causes.toml")).unwrap();
+    let causes: toml::Table = toml::from_str(include_str!("../src/facts/causes.toml")).unwrap();
     let mut pinned = std::collections::BTreeSet::new();
     for file in ["diagnosis.txt", "tokens.txt"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");

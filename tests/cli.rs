@@ -1089,7 +1089,7 @@ fn no_token_is_in_any_output_and_the_text_around_it_is() {
 fn no_event_holds_a_token() {
     let folder = hostile_folder();
     let paths = [folder.path().to_path_buf()];
-    let scan = prtrace::scan::scan(&paths, Default::default()).unwrap();
+    let scan = prtrace::machine::scan(&paths, Default::default()).unwrap();
     let events = || scan.machines.iter().flat_map(|machine| &machine.events);
     for (name, value) in events().flat_map(|event| event.data().iter()) {
         assert!(

@@ -4,8 +4,8 @@ mod support;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use prtrace::problem::ProblemKind::{self, *};
-use prtrace::scan;
+use prtrace::base::problem::ProblemKind::{self, *};
+use prtrace::{machine, scan};
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
@@ -38,7 +38,7 @@ fn try_read(bytes: &[u8]) -> Result<Found, scan::Error> {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log.evtx");
     fs::write(&log, bytes).unwrap();
-    let scan = scan::scan(&[log], scan::Options::default().threads(1))?;
+    let scan = machine::scan(&[log], scan::Options::default().threads(1))?;
     let machines = scan.machines.iter();
     let events = machines
         .clone()

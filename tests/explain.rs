@@ -5,8 +5,8 @@
 mod program;
 
 use program::prtrace;
-use prtrace::code::Code;
 use prtrace::explain::{Explanation, Explanations};
+use prtrace::facts::code::Code;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -177,7 +177,7 @@ fn the_guides_name_this_many_codes() {
         "DirectoryError/tenant_not_found",
         "AuthenticationError/target_sid",
     ];
-    let rows: BTreeSet<&str> = prtrace::knowledge::codes().map(|row| row.code).collect();
+    let rows: BTreeSet<&str> = prtrace::facts::codes().map(|row| row.code).collect();
     for key in shared {
         assert!(rows.contains(key), "{key}");
     }
@@ -515,7 +515,7 @@ fn the_rows_of_the_table_are_found_by_their_codes() {
     const SPACES: [&str; 9] = [
         "aadsts", "cloudap", "drs", "dsreg", "nte", "oauth", "sspi", "winhttp", "xml",
     ];
-    let rows = prtrace::knowledge::codes().filter(|row| SPACES.contains(&row.space));
+    let rows = prtrace::facts::codes().filter(|row| SPACES.contains(&row.space));
     let mut count = 0;
     for row in rows {
         let asked = one(row.code);
@@ -528,7 +528,7 @@ fn the_rows_of_the_table_are_found_by_their_codes() {
 
 #[test]
 fn the_rows_of_the_table_are_found_by_their_symbols() {
-    for row in prtrace::knowledge::codes() {
+    for row in prtrace::facts::codes() {
         if let Some(symbol) = row.symbol {
             let asked = one(symbol);
             let found = asked.symbol.unwrap_or(&asked.code);

@@ -4,7 +4,7 @@
 mod program;
 mod support;
 
-use prtrace::terminal::one_line;
+use prtrace::base::terminal::one_line;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

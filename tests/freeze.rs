@@ -78,7 +78,7 @@ fn own_inputs(folder: &Path) -> Vec<Input> {
         let name = format!("cases/{name}");
         inputs.push(input(name.clone(), folder, &["--separate-bundles", &name]));
     }
-    let codes = include_str!("../src/knowledge/codes.tsv").lines();
+    let codes = include_str!("../src/facts/codes.tsv").lines();
     let codes = codes.filter(|line| !line.starts_with('#'));
     let codes: Vec<&str> = codes.filter_map(|line| line.split('\t').nth(1)).collect();
     inputs.push(explained("explain/codes", codes.join("\n")));

@@ -9,7 +9,7 @@ mod support;
 
 use archive::{member, stored, zip};
 use program::prtrace;
-use prtrace::archive::{Budget, Bytes, Limits, RefusalKind, zip::Zip};
+use prtrace::input::archive::{Budget, Bytes, Limits, RefusalKind, zip::Zip};
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Output;

@@ -160,7 +160,7 @@ fn every_event_of_the_table_over_several_chunks() {
         return;
     };
     let mut text = "computer ALL.contoso.com\n".to_owned();
-    let table = fs::read_to_string("src/knowledge/events.tsv").unwrap();
+    let table = fs::read_to_string("src/facts/events.tsv").unwrap();
     for row in table.lines().filter(|row| !row.starts_with('#')) {
         let columns: Vec<&str> = row.split('\t').collect();
         let (event_id, fields) = (columns[1], columns[8]);

@@ -4,7 +4,7 @@
 mod support;
 
 use prtrace::report::Report;
-use prtrace::{report, scan};
+use prtrace::{machine, report, scan};
 use std::fmt::Write;
 use std::fs;
 use support::{evtx, hostile, samples, scenario};
@@ -102,7 +102,7 @@ fn it_is_what_serde_json_makes_of_it() {
     for threads in [1, 2, 3] {
         let options = scan::Options::default().threads(threads);
         let written = scan::in_threads(options, || {
-            let scan = scan::scan(&[folder.path().to_path_buf()], options).unwrap();
+            let scan = machine::scan(&[folder.path().to_path_buf()], options).unwrap();
             let analyses = report::analyze(&scan);
             for report in [
                 Report::new(&scan, &analyses),

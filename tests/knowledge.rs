@@ -1,14 +1,14 @@
 //! The data files of `src/knowledge`: their form, their names against those of Windows, and that no
 //! advice in them does harm.
 
-use prtrace::code::Code;
-use prtrace::knowledge::{code_info, codes};
+use prtrace::facts::code::Code;
+use prtrace::facts::{code_info, codes};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-const CODES: &str = include_str!("../src/knowledge/codes.tsv");
-const EVENTS: &str = include_str!("../src/knowledge/events.tsv");
-const CAUSES: &str = include_str!("../src/knowledge/causes.toml");
+const CODES: &str = include_str!("../src/facts/codes.tsv");
+const EVENTS: &str = include_str!("../src/facts/events.tsv");
+const CAUSES: &str = include_str!("../src/facts/causes.toml");
 
 /// No sentence is longer, so that a reader gets through it.
 const LONGEST: usize = 400;

@@ -5,8 +5,8 @@ mod program;
 mod support;
 
 use program::prtrace;
-use prtrace::problem::ProblemKind;
-use prtrace::scan;
+use prtrace::base::problem::ProblemKind;
+use prtrace::machine;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
@@ -42,7 +42,7 @@ fn read(bytes: &[u8]) -> (usize, usize) {
             .unwrap(),
     )
     .unwrap();
-    let scan = scan::scan(&[folder.path().to_path_buf()], Default::default()).unwrap();
+    let scan = machine::scan(&[folder.path().to_path_buf()], Default::default()).unwrap();
     let events = scan
         .machines
         .iter()
@@ -89,7 +89,7 @@ fn records_whose_template_lost_its_provider_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log.evtx");
     fs::write(&path, &log).unwrap();
-    let scan = scan::scan(&[path], Default::default()).unwrap();
+    let scan = machine::scan(&[path], Default::default()).unwrap();
     let details: Vec<_> = scan.problems.iter().map(|p| (p.kind, p.offset)).collect();
     assert!(
         details.len() > 1,
@@ -196,7 +196,7 @@ fn no_record_is_told_with_the_fault_of_another() {
         }
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("log.evtx"), log).unwrap();
-        let scan = scan::scan(&[folder.path().to_path_buf()], Default::default()).unwrap();
+        let scan = machine::scan(&[folder.path().to_path_buf()], Default::default()).unwrap();
         let problems = scan.machines.iter().flat_map(|m| &m.problems);
         let problems = problems.filter(|problem| problem.kind == ProblemKind::UndecodableRecord);
         let details: Vec<&str> = problems.map(|problem| &*problem.detail).collect();

@@ -6,7 +6,7 @@ mod support;
 
 use jsonschema::Validator;
 use program::prtrace;
-use prtrace::{report, scan};
+use prtrace::{machine, report, scan};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -79,7 +79,7 @@ fn mixed_report() -> Value {
     write("archive.zip", b"PK\x03\x04");
     write("notes.txt", b"no log");
     // Every event, as the timeline has them: so no list of the report stays empty.
-    let scan = scan::scan(&[folder.path().to_path_buf()], scan::Options::default()).unwrap();
+    let scan = machine::scan(&[folder.path().to_path_buf()], scan::Options::default()).unwrap();
     let analyses = report::analyze(&scan);
     let mut bytes = Vec::new();
     let report = report::Report::with_all_events(&scan, &analyses);

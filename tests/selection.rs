@@ -10,9 +10,11 @@ mod support;
 
 use full::oracle::{self, Checked, Counts, Element, Wanted};
 use full::{binxml, hidden};
-use prtrace::chunk::{CHUNK_SIZE, FILE_HEADER_SIZE};
 use prtrace::event::Event;
-use prtrace::{record, scan, select};
+use prtrace::evtx::chunk::{CHUNK_SIZE, FILE_HEADER_SIZE};
+use prtrace::evtx::record;
+use prtrace::evtx::select;
+use prtrace::{machine, scan};
 use rayon::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -491,7 +493,7 @@ fn scanned(chunk: &[u8]) -> (usize, Vec<String>) {
     let path = folder.path().join("a.evtx");
     fs::write(&path, binxml::log_of(chunk)).unwrap();
     // Worker threads have the stack that they have in use.
-    let scan = scan::scan(&[path], scan::Options::default().threads(2)).unwrap();
+    let scan = machine::scan(&[path], scan::Options::default().threads(2)).unwrap();
     let events = scan.machines.iter().map(|machine| machine.events.len());
     let of_machines = scan.machines.iter().flat_map(|machine| &machine.problems);
     let problems = scan.problems.iter().chain(of_machines);

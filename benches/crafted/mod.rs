@@ -6,7 +6,7 @@
 #[path = "../../tests/support/mod.rs"]
 pub mod support;
 
-use prtrace::chunk::{CHUNK_SIZE, FILE_HEADER_SIZE};
+use prtrace::evtx::chunk::{CHUNK_SIZE, FILE_HEADER_SIZE};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;

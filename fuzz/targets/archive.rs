@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use prtrace::archive::{Budget, Bytes, Limits, Member, cab::Cab, gzip, tar, zip::Zip};
+use prtrace::input::archive::{Budget, Bytes, Limits, Member, cab::Cab, gzip, tar, zip::Zip};
 
 fuzz_target!(|bytes: &[u8]| {
     let limits = Limits {

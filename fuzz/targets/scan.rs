@@ -3,13 +3,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use prtrace::scan::{self, Error, Options};
+use prtrace::machine;
+use prtrace::scan::{Error, Options};
 use std::io::Write;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
-    let scan = match scan::scan(&[file.path().to_owned()], Options::default().threads(1)) {
+    let scan = match machine::scan(&[file.path().to_owned()], Options::default().threads(1)) {
         Ok(scan) => scan,
         Err(Error::Unreadable { .. } | Error::NothingToRead { .. }) => return,
         Err(error) => panic!("{error}"),

@@ -1,6 +1,6 @@
 //! The values of events.
 
-use crate::secret;
+use crate::event::secret;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::ops::Range;

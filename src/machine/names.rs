@@ -1,8 +1,8 @@
 //! Which computer names are one machine's: renames, as the logs show them.
 
-use super::Batch;
+use crate::base::identity::{folded, is_same};
 use crate::event::Event;
-use crate::identity::{folded, is_same};
+use crate::event::batch::Batch;
 use crate::scan::Log;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

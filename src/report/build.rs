@@ -1,21 +1,21 @@
 //! A scan and what was concluded from it → the report.
 
 use super::*;
-use crate::analysis::{Analysis, Link, Subject};
-use crate::diagnosis::Diagnosis;
-use crate::drs::Adal;
-use crate::evidence::{self, Decisive, Found, Housekeeping};
+use crate::base::problem::Problem;
+use crate::conclude::answers::Adal;
+use crate::conclude::diagnosis::Diagnosis;
+use crate::conclude::evidence::{self, Decisive, Found, Housekeeping};
+use crate::conclude::registration::{Attempt, Run, RunOutcome, ServerAnswer};
+use crate::conclude::state::User;
+use crate::conclude::token::TokenRequest;
+use crate::conclude::window::{self, Edge, Mark, Member, Outcome, Via, Window};
+use crate::conclude::{Analysis, Link, Subject};
 use crate::machine::Machine;
-use crate::problem::Problem;
-use crate::registration::{Attempt, Run, RunOutcome, ServerAnswer};
-use crate::scan::Scan;
-use crate::state::User;
-use crate::token::TokenRequest;
-use crate::triage;
-use crate::window::{self, Edge, Mark, Member, Outcome, Via, Window};
+use crate::machine::Scan;
+use crate::report::groups;
 
 impl<'a> Report<'a> {
-    /// The report on a scan and the [`analyze`](crate::analysis::analyze)d events of its machines, in the
+    /// The report on a scan and the [`analyze`](crate::conclude::analyze)d events of its machines, in the
     /// same order.
     pub fn new(scan: &'a Scan, analyses: &'a [Analysis<'a>]) -> Report<'a> {
         Report::build(scan, analyses, false)
@@ -42,7 +42,7 @@ impl<'a> Report<'a> {
             schema_version: Version,
             prtrace: env!("CARGO_PKG_VERSION"),
             totals,
-            groups: triage::groups(&machines),
+            groups: groups::groups(&machines),
             machines,
             gaps: Vec::new(),
             inputs: inputs(scan),
@@ -560,7 +560,7 @@ fn run_report<'a>(
         adal: run.adal.as_ref().map(|found| adal_report(machine, found)),
         win32: run.win32.as_ref().map(|found| Win32Report {
             number: found.value,
-            symbol: crate::knowledge::symbol("win32", &found.value.to_string()),
+            symbol: crate::facts::symbol("win32", &found.value.to_string()),
             event_id: event_id(machine, found.event()),
         }),
         proxy_page: run.proxy_page.is_some(),

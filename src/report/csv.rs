@@ -14,10 +14,10 @@ use super::{
     DecisiveReport, FailureReport, Id, InputReport, MachineReport, NetworkReport, OutcomeName,
     StatusReport, Time, Totals, stream,
 };
-use crate::code::Code;
-use crate::scan::Scan;
-use crate::terminal::one_line;
-use crate::triage::Signatures;
+use crate::base::terminal::one_line;
+use crate::facts::code::Code;
+use crate::machine::Scan;
+use crate::report::groups::Signatures;
 use std::borrow::Cow;
 use std::io::{self, Write};
 

@@ -6,10 +6,10 @@ use super::layout::{display_name, event_name, field, number, stamp, wrapped};
 use super::problems::ByKind;
 use super::text::{Told, newest_failed_run, states, told, totals};
 use super::{GroupReport, MachineReport, RunReport, StateName, Totals, WindowReport, stream};
-use crate::code::Code;
-use crate::scan::Scan;
-use crate::terminal::one_line;
-use crate::triage::{self, Signatures};
+use crate::base::terminal::one_line;
+use crate::facts::code::Code;
+use crate::machine::Scan;
+use crate::report::groups::{self, Signatures};
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -341,7 +341,7 @@ impl Row {
         row.event = first.map(|first| first.event_id);
         row.code = decisive.map(|decisive| decisive.code.to_owned());
         if let Some(downstream) = &machine.downstream {
-            row.signature = Some(triage::of_downstream(downstream));
+            row.signature = Some(groups::of_downstream(downstream));
             row.event = Some(downstream.event.event_id);
             row.code = Some(downstream.code.clone().into_owned());
         }
@@ -523,7 +523,7 @@ fn cut(text: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::cut;
-    use crate::terminal::one_line;
+    use crate::base::terminal::one_line;
 
     #[test]
     fn a_cell_has_no_more_characters_than_fit() {

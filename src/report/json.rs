@@ -1,11 +1,12 @@
 //! The report as JSON, safe to look at in a terminal.
 
 use super::build::event_and_mark;
-use super::{DiagnosisReport, MachineReport, Members, Report, Time, Windows, fraction};
+use super::{DiagnosisReport, MachineReport, Members, Report, Time, Windows};
+use crate::base::terminal::is_unsafe;
+use crate::base::time::Filetime;
+use crate::base::time::fraction;
+use crate::conclude::window::{Mark, Member, Via};
 use crate::event::{Event, Header};
-use crate::filetime::Filetime;
-use crate::terminal::is_unsafe;
-use crate::window::{Mark, Member, Via};
 use rayon::prelude::*;
 use serde::ser::{self, Serialize, Serializer};
 use std::fmt;

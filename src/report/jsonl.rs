@@ -5,7 +5,7 @@
 
 use super::Narrow;
 use super::{Line, Totals, json, stream};
-use crate::scan::Scan;
+use crate::machine::Scan;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 use std::io::{self, Write};

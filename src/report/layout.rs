@@ -1,8 +1,8 @@
 //! How the text is laid out: labels and values in 80 columns, and the small words.
 
 use super::{FailureReport, MachineReport, OperationName, PrtName, Time, WindowReport};
-pub(super) use crate::problem::counted;
-use crate::terminal::one_line;
+pub(super) use crate::base::problem::counted;
+use crate::base::terminal::one_line;
 use std::borrow::Cow;
 use std::io::{self, Write};
 

@@ -2,12 +2,12 @@
 
 use super::build;
 use super::{Id, MachineDiagnosis, MachineReport, Report, RunOutcomeName, StateName, Time, Totals};
-use crate::analysis;
-use crate::identity::{folded, is_meant};
+use crate::base::identity::{folded, is_meant};
+use crate::conclude;
+use crate::conclude::state;
 use crate::machine::Machine;
-use crate::scan::Scan;
-use crate::state;
-use crate::triage;
+use crate::machine::Scan;
+use crate::report::groups;
 use chrono::{DateTime, TimeDelta, Utc};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -81,7 +81,7 @@ impl Report<'_> {
         }
         self.totals = totals;
         self.is_part = true;
-        self.groups = triage::groups(&self.machines);
+        self.groups = groups::groups(&self.machines);
     }
 }
 
@@ -147,7 +147,7 @@ pub fn machines(scan: &mut Scan, names: &[String]) -> Result<(), UnknownName> {
 /// If nobody has.
 pub fn user(scan: &Scan, name: &str) -> Result<(), UnknownName> {
     let of_machines = scan.machines.par_iter().map(|machine| {
-        let users = analysis::analyze(&machine.events).users;
+        let users = conclude::analyze(&machine.events).users;
         let users = users.into_iter().filter(|user| user.name != state::UNKNOWN);
         users.map(|user| (user.name, user.sids)).collect::<Vec<_>>()
     });

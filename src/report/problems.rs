@@ -2,8 +2,8 @@
 
 use super::ProblemReport;
 use super::layout::{counted, number, wrapped};
-use crate::problem::ProblemKind;
-use crate::terminal::one_line;
+use crate::base::problem::ProblemKind;
+use crate::base::terminal::one_line;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 

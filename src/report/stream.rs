@@ -3,11 +3,11 @@
 use super::build::{self, machine_report, problem};
 use super::narrow::{Narrow, events_in};
 use super::{MachineReport, Summary, Totals, Version};
-use crate::analysis;
+use crate::base::problem::Problem;
+use crate::conclude;
 use crate::machine::Machine;
-use crate::problem::Problem;
-use crate::scan::Scan;
-use crate::triage::{MachineFacts, Triage};
+use crate::machine::Scan;
+use crate::report::groups::{MachineFacts, Triage};
 use rayon::prelude::*;
 use std::io::{self, Write};
 
@@ -82,7 +82,7 @@ fn one<T>(
     render: &impl Fn(&MachineReport<'_>, &mut dyn Write) -> io::Result<T>,
     out: &mut dyn Write,
 ) -> io::Result<Passed<T>> {
-    let analysis = analysis::analyze(&machine.events);
+    let analysis = conclude::analyze(&machine.events);
     let mut report = machine_report(&machine, &analysis, false);
     let mut counted = Totals::default();
     match narrow {

@@ -11,10 +11,10 @@ use super::{
     EventReport, MachineReport, OutcomeName, ProblemReport, PrtName, Report, RunOutcomeName,
     RunReport, StateName, Totals, WindowReport, problems,
 };
-use crate::code::Code;
-use crate::knowledge::Role;
-use crate::terminal::one_line;
-use crate::token::TokenRequest;
+use crate::base::terminal::one_line;
+use crate::conclude::token::TokenRequest;
+use crate::facts::Role;
+use crate::facts::code::Code;
 pub(super) use answer::{Told, newest_failed_run, told};
 use answer::{answer, newest, run_words};
 use std::borrow::Cow;

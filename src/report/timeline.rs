@@ -3,9 +3,9 @@
 use super::layout::{clock, display_name, wrapped};
 use super::text::problems;
 use super::{EventReport, MachineReport, Report};
-use crate::code::Code;
-use crate::knowledge::Role;
-use crate::terminal::one_line;
+use crate::base::terminal::one_line;
+use crate::facts::Role;
+use crate::facts::code::Code;
 use std::io::{self, Write};
 
 /// Writes the timeline of every machine.

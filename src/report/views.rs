@@ -5,10 +5,10 @@ use super::{
     DiagnosisReport, EventReport, Id, LinkReport, OperationName, OutcomeName, PrtName, Time,
     WindowReport,
 };
-use crate::analysis::Analysis;
+use crate::conclude::Analysis;
+use crate::conclude::window::{Mark, Member};
 use crate::event::Event;
 use crate::machine::Machine;
-use crate::window::{Mark, Member};
 use serde::{Serialize, Serializer};
 use std::collections::HashSet;
 

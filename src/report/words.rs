@@ -1,12 +1,12 @@
 //! The words of the report: the enums of the wire format.
 
-use crate::analysis::Reason;
+use crate::conclude::Reason;
+use crate::conclude::evidence::DecisiveKind;
+use crate::conclude::registration::{Kind, Phase, RunOutcome};
+use crate::conclude::state::State;
+use crate::conclude::window::{Edge, Operation, Outcome, Prt, Via};
 use crate::event::Level;
-use crate::evidence::DecisiveKind;
-use crate::knowledge::Class;
-use crate::registration::{Kind, Phase, RunOutcome};
-use crate::state::State;
-use crate::window::{Edge, Operation, Outcome, Prt, Via};
+use crate::facts::Class;
 #[cfg(feature = "cli")]
 use schemars::JsonSchema;
 use serde::Serialize;

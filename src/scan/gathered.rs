@@ -1,12 +1,13 @@
 //! What files held, whatever the order in which threads read them.
 
 use super::log::{Part, slots_in};
-use super::{Counts, InputKind, Job, Log, Place, inputs};
-use crate::archive::{self, Refusal, RefusalKind};
-use crate::bundle::Hints;
-use crate::chunk::CHUNK_SIZE;
+use super::{Counts, Job, Log, Place, no_evidence};
+use crate::base::problem::{Problem, ProblemKind, counted};
+use crate::evtx::chunk::CHUNK_SIZE;
+use crate::input::Kind;
+use crate::input::archive::{self, Refusal, RefusalKind};
 use crate::input::{Candidate, Header};
-use crate::problem::{Problem, ProblemKind, counted};
+use crate::scan::bundle::Hints;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(super) struct Gathered {
     /// By the number of the root.
     pub(super) counts: BTreeMap<usize, (Counts, Duration)>,
     /// The named files that were opened, by the number of the root: what each is, and its size.
-    pub(super) files: BTreeMap<usize, (InputKind, u64)>,
+    pub(super) files: BTreeMap<usize, (Kind, u64)>,
     /// Archives to be read again when no other one is.
     pub(super) put_off: Vec<Candidate>,
 }
@@ -88,7 +89,7 @@ impl Gathered {
         let mut kinds = kinds.chain(left_out);
         let unread = !self.put_off.is_empty() || kinds.any(|kind| kind != ProblemKind::NoEvidence);
         if !gave && !unread {
-            let detail = inputs::no_evidence(counts, place.depth > 0);
+            let detail = no_evidence(counts, place.depth > 0);
             self.left_out(place, ProblemKind::NoEvidence, detail);
         }
         self

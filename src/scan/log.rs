@@ -1,17 +1,22 @@
 //! One log: its slots, read from wherever its bytes come, and what a stretch of them held.
 
-use crate::archive::{Bytes, read_full};
-use crate::chunk::{self, CHUNK_SIZE, Chunk, FILE_HEADER_SIZE, Needed, SLOT_START, Slot, Span};
+use crate::base::buffer;
+use crate::base::problem::{self, Problem, ProblemKind};
+use crate::event::batch::Batch;
+use crate::event::secret;
+use crate::evtx::chunk::{
+    self, CHUNK_SIZE, Chunk, FILE_HEADER_SIZE, Needed, SLOT_START, Slot, Span,
+};
+use crate::evtx::record::{self, Names};
+use crate::evtx::select;
+use crate::input::archive::{Bytes, read_full};
 use crate::input::{self, Header};
-use crate::machine::Batch;
-use crate::problem::{self, Problem, ProblemKind};
-use crate::record::{self, Names};
-use crate::secret;
-use crate::select;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
+
+const _: () = assert!(buffer::SIZE >= CHUNK_SIZE + SLOT_START);
 
 pub(super) fn slots_in(bytes: u64) -> u64 {
     bytes

@@ -16,9 +16,9 @@ pub fn json_report(path: &Path) -> serde_json::Value {
 
 /// The bytes of the JSON report.
 pub fn json_bytes(paths: &[&Path], threads: usize) -> Vec<u8> {
-    use prtrace::{report, scan};
+    use prtrace::{machine, report, scan};
     let paths: Vec<_> = paths.iter().map(|path| path.to_path_buf()).collect();
-    let scan = scan::scan(&paths, scan::Options::default().threads(threads)).unwrap();
+    let scan = machine::scan(&paths, scan::Options::default().threads(threads)).unwrap();
     let analyses = report::analyze(&scan);
     let mut bytes = Vec::new();
     report::json::write(&report::Report::new(&scan, &analyses), &mut bytes).unwrap();
@@ -27,9 +27,9 @@ pub fn json_bytes(paths: &[&Path], threads: usize) -> Vec<u8> {
 
 /// The text report, as bytes.
 pub fn text_bytes(paths: &[&Path], threads: usize, all: bool) -> Vec<u8> {
-    use prtrace::{report, scan};
+    use prtrace::{machine, report, scan};
     let paths: Vec<_> = paths.iter().map(|path| path.to_path_buf()).collect();
-    let scan = scan::scan(&paths, scan::Options::default().threads(threads)).unwrap();
+    let scan = machine::scan(&paths, scan::Options::default().threads(threads)).unwrap();
     let analyses = report::analyze(&scan);
     let report = report::Report::new(&scan, &analyses);
     let mut bytes = Vec::new();
@@ -40,8 +40,8 @@ pub fn text_bytes(paths: &[&Path], threads: usize, all: bool) -> Vec<u8> {
 
 /// The text on many machines, as bytes.
 pub fn fleet_text_bytes(path: &Path) -> Vec<u8> {
-    use prtrace::{report, scan};
-    let scan = scan::scan(&[path.to_path_buf()], scan::Options::default()).unwrap();
+    use prtrace::{machine, report, scan};
+    let scan = machine::scan(&[path.to_path_buf()], scan::Options::default()).unwrap();
     let mut bytes = Vec::new();
     report::fleet::write(scan, None, &mut bytes).unwrap();
     bytes

@@ -32,7 +32,7 @@ use super::evtx::{
     FILETIME_OF_UNIX_EPOCH, Guid, Record, Shape, Value, parse_guid, sid_bytes, write_log,
 };
 
-const EVENTS: &str = include_str!("../../src/knowledge/events.tsv");
+const EVENTS: &str = include_str!("../../src/facts/events.tsv");
 const AAD: &str = "Microsoft-Windows-AAD";
 const AAD_GUID: &str = "4de9bc9c-b27a-43c9-8994-0915f1a5e24f";
 const UDR: &str = "Microsoft-Windows-User Device Registration";

@@ -1,17 +1,18 @@
 //! A machine's answer: its headline, what it means, the evidence, and what to do.
 
 use super::ticket::{downstream_ticket, run_ticket, ticket, window_ticket};
-use crate::code::Code;
-use crate::drs::other_operation;
+use crate::base::terminal::one_line;
+use crate::base::time::Time;
+use crate::conclude::answers::other_operation;
+use crate::facts::code::Code;
 use crate::report::layout::{
     counted, display_name, event_name, field, operation, place, stamp, steps, with_source, wrapped,
 };
 use crate::report::{
     AdalReport, AttemptReport, DecisiveReport, DiagnosisReport, DrsReport, FailureReport, Id,
     MachineReport, NetworkReport, OutcomeName, PrtName, ReasonName, RunOutcomeName, RunReport,
-    StateName, StatusReport, Time, TokenRequestReport, UserReport, ViaName, WindowReport,
+    StateName, StatusReport, TokenRequestReport, UserReport, ViaName, WindowReport,
 };
-use crate::terminal::one_line;
 use chrono::TimeDelta;
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -1,13 +1,14 @@
 //! The block of an answer that goes into a ticket: what the other side needs to find the request.
 
-use crate::knowledge::Role;
+use crate::base::terminal::one_line;
+use crate::base::time::Time;
+use crate::conclude::state::UNKNOWN;
+use crate::facts::Role;
 use crate::report::layout::field;
 use crate::report::{
-    Downstream, EventReport, Guid, KindName, MachineReport, PrtName, RunReport, ServerReport, Time,
+    Downstream, EventReport, Guid, KindName, MachineReport, PrtName, RunReport, ServerReport,
     WindowReport,
 };
-use crate::state::UNKNOWN;
-use crate::terminal::one_line;
 use std::io::{self, Write};
 
 /// Where a federation server tells its side.

@@ -1,11 +1,12 @@
 //! What a full parse says of a chunk, to hold the selection and the decoding against.
 //!
 //! The full parse reads every record of the untouched chunk with the evtx crate. Its XML is read
-//! here by a reader of its own, so that a mistake of `prtrace::record` does not show on both sides.
+//! here by a reader of its own, so that a mistake of `prtrace::evtx::record` does not show on both sides.
 
 use evtx::{EvtxChunk, EvtxChunkHeader, ParserSettings};
-use prtrace::chunk::{self, Slot, Span};
-use prtrace::{record, select};
+use prtrace::evtx::chunk::{self, Slot, Span};
+use prtrace::evtx::record;
+use prtrace::evtx::select;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 

@@ -1,0 +1,230 @@
+//! Where the output goes: standard output, or a file that appears whole or not at all.
+
+use prtrace::base::problem::io_words;
+use same_file::Handle;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
+
+/// Where to write, as the user named it.
+#[derive(Debug)]
+pub(crate) enum Output<'a> {
+    Stdout,
+    File(&'a Path),
+}
+
+impl<'a> Output<'a> {
+    /// The output that `--output` names; `-` is standard output, and so is none.
+    pub(crate) fn new(path: Option<&'a Path>) -> Output<'a> {
+        match path {
+            Some(path) if path != Path::new("-") => Output::File(path),
+            _ => Output::Stdout,
+        }
+    }
+
+    /// Refuses to write over evidence: a file that is an input, or lies in a folder that is one.
+    /// Files are compared by identity, so another name or a link makes no difference.
+    ///
+    /// # Errors
+    ///
+    /// The message for the user, if the output is among the inputs.
+    pub(crate) fn check_inputs(&self, inputs: &[PathBuf]) -> Result<(), String> {
+        let Output::File(path) = self else {
+            return Ok(());
+        };
+        // A file that is not there yet replaces nothing.
+        let Ok(output) = Existing::new(path) else {
+            return Ok(());
+        };
+        match inputs.iter().find_map(|input| output.within(input)) {
+            None => Ok(()),
+            Some(input) => Err(format!(
+                "{}: the output would replace the input {}; write it to a new file",
+                path.display(),
+                input.display()
+            )),
+        }
+    }
+
+    /// Writes what `render` renders. A file takes its place only when it is whole.
+    ///
+    /// # Errors
+    ///
+    /// The message for the user.
+    pub(crate) fn write<T>(
+        &self,
+        render: impl FnOnce(&mut dyn Write) -> io::Result<T>,
+    ) -> Result<T, String> {
+        match self {
+            Output::Stdout => {
+                let mut out = BufWriter::new(WhileRead(Some(io::stdout().lock())));
+                let done = render(&mut out).and_then(|done| out.flush().map(|()| done));
+                done.map_err(|error| format!("standard output: {}", io_words(&error)))
+            }
+            Output::File(path) => to_file(path, render).map_err(|error| {
+                // The temporary file's name helps nobody.
+                let text = io_words(&io::Error::from(error.kind()));
+                format!("{}: cannot write the output: {text}", path.display())
+            }),
+        }
+    }
+}
+
+/// A file that the output would replace.
+struct Existing {
+    handle: Handle,
+    /// For a quick look at the files of a folder.
+    #[cfg(unix)]
+    number: u64,
+    real: PathBuf,
+}
+
+impl Existing {
+    fn new(path: &Path) -> io::Result<Existing> {
+        let metadata = fs::metadata(path)?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(Existing {
+            handle: Handle::from_path(path)?,
+            #[cfg(unix)]
+            number: std::os::unix::fs::MetadataExt::ino(&metadata),
+            real: path.canonicalize()?,
+        })
+    }
+
+    /// The path of this file at or below an input.
+    fn within(&self, input: &Path) -> Option<PathBuf> {
+        let is_same = |path: &Path| Handle::from_path(path).is_ok_and(|of| of == self.handle);
+        if !input.is_dir() {
+            return is_same(input).then(|| input.to_owned());
+        }
+        if let Ok(folder) = input.canonicalize()
+            && let Ok(below) = self.real.strip_prefix(folder)
+        {
+            return Some(input.join(below));
+        }
+        // Another name of the file may lie in the folder.
+        let files = WalkDir::new(input).follow_root_links(true).into_iter();
+        files
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_file() && self.may_be(entry))
+            .find(|entry| is_same(entry.path()))
+            .map(walkdir::DirEntry::into_path)
+    }
+
+    /// Whether an entry can be the file, without opening it.
+    #[cfg(unix)]
+    fn may_be(&self, entry: &walkdir::DirEntry) -> bool {
+        walkdir::DirEntryExt::ino(entry) == self.number
+    }
+
+    /// Hard links are rare here, and each file would have to be opened: only the name is compared.
+    #[cfg(not(unix))]
+    fn may_be(&self, entry: &walkdir::DirEntry) -> bool {
+        entry.path().file_name() == self.real.file_name()
+    }
+}
+
+/// Passes output on until the reader closes the pipe; after that it is dropped, and the exit status
+/// stays the same.
+struct WhileRead<W>(Option<W>);
+
+impl<W: Write> WhileRead<W> {
+    fn unless_closed<T>(&mut self, result: io::Result<T>, otherwise: T) -> io::Result<T> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.0 = None;
+                Ok(otherwise)
+            }
+            result => result,
+        }
+    }
+}
+
+impl<W: Write> Write for WhileRead<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(out) = &mut self.0 else {
+            return Ok(bytes.len());
+        };
+        let written = out.write(bytes);
+        self.unless_closed(written, bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let Some(out) = &mut self.0 else {
+            return Ok(());
+        };
+        let flushed = out.flush();
+        self.unless_closed(flushed, ())
+    }
+}
+
+/// Links that lead to links are followed this far, as Linux does.
+const MOST_LINKS: usize = 40;
+
+/// The path that a link leads to, whether or not anything is there yet; other paths as they are.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(next) = fs::read_link(&path) else {
+            return Ok(path);
+        };
+        // A relative target starts at the link's folder; joining an absolute one replaces it.
+        path = folder_of(&path).join(next);
+    }
+    // A circle: the system says so.
+    fs::metadata(&path).map(|_| path)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let named = |parent: &&Path| parent.as_os_str() != OsStr::new("");
+    path.parent().filter(named).unwrap_or(Path::new("."))
+}
+
+fn to_file<T>(path: &Path, render: impl FnOnce(&mut dyn Write) -> io::Result<T>) -> io::Result<T> {
+    // A link stays, and its target is written.
+    let path = target(path)?;
+    let mode = match fs::metadata(&path) {
+        Ok(existing) if existing.is_file() => {
+            // A file that may not be written is not replaced either.
+            File::options().write(true).open(&path)?;
+            Some(existing.permissions())
+        }
+        // A pipe or device cannot be replaced: it is written as it is.
+        Ok(_) => {
+            let mut out = BufWriter::new(File::options().write(true).open(&path)?);
+            let done = render(&mut out)?;
+            return out.flush().map(|()| done);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let mut file = new_file(folder_of(&path))?;
+    let mut out = BufWriter::new(file.as_file_mut());
+    let done = render(&mut out)?;
+    out.flush()?;
+    drop(out);
+    if let Some(mode) = mode {
+        file.as_file().set_permissions(mode)?;
+    }
+    file.persist(path)?;
+    Ok(done)
+}
+
+/// A temporary file beside the output, with the permissions that the umask gives any new file.
+#[cfg(unix)]
+fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    let permissions = fs::Permissions::from_mode(0o666);
+    tempfile::Builder::new()
+        .permissions(permissions)
+        .tempfile_in(folder)
+}
+
+#[cfg(not(unix))]
+fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    tempfile::NamedTempFile::new_in(folder)
+}
