@@ -75,13 +75,15 @@ fn usage(error: &clap::Error, command: Option<&str>) -> ExitCode {
 }
 
 fn explain_codes(arguments: &Explain) -> Result<ExitCode, String> {
+    let output = Output::new(arguments.output.as_deref());
     let mut texts = arguments.codes.clone();
     if texts.is_empty() || texts.iter().any(|text| text == "-") {
         texts.retain(|text| text != "-");
+        output.check_inputs(&["-".into()])?;
         texts.push(text_from_stdin()?);
     }
     let explanations = explain::Explanations::new(&texts);
-    Output::new(arguments.output.as_deref()).write(|out| match arguments.format {
+    output.write(|out| match arguments.format {
         Format::Text => explain::write_text(&explanations, out),
         Format::Json => {
             serde_json::to_writer_pretty(&mut *out, &explanations)?;

@@ -807,6 +807,83 @@ fn an_input_is_not_replaced_by_the_report() {
     assert!(at("logs/report.txt").exists());
 }
 
+#[cfg(unix)]
+#[test]
+fn an_output_among_the_inputs_is_refused_however_it_is_named() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = folder();
+    write_logs(FAILING, &folder.path().join("logs"));
+    write_logs(FAILING, &folder.path().join("elsewhere"));
+    let at = |name: &str| folder.path().join(name);
+    let unchanged = |name: &str| {
+        let log = fs::read(at(name)).unwrap();
+        assert!(log.starts_with(b"ElfFile"), "{name}");
+    };
+    // A link in an input folder is told as an input, and what it leads to is evidence.
+    symlink("../elsewhere/Aad_Analytic.evtx", at("logs/link.evtx")).unwrap();
+    let refusal = |output: &str, input: &str| {
+        format!("{output}: the output would replace the input {input}; write it to a new file")
+    };
+    let arguments = ["logs", "--output", "logs/link.evtx"];
+    refused(
+        &run_in(folder.path(), &arguments),
+        &refusal("logs/link.evtx", "logs/link.evtx"),
+    );
+    unchanged("elsewhere/Aad_Analytic.evtx");
+    // What may be written and not be read is an input all the same. (Who may do everything reads it.)
+    let log = at("logs/Aad_Analytic.evtx");
+    fs::set_permissions(&log, fs::Permissions::from_mode(0o222)).unwrap();
+    let arguments = ["logs", "--output", "logs/Aad_Analytic.evtx"];
+    refused(
+        &run_in(folder.path(), &arguments),
+        &refusal("logs/Aad_Analytic.evtx", "logs/Aad_Analytic.evtx"),
+    );
+    fs::set_permissions(&log, fs::Permissions::from_mode(0o666)).unwrap();
+    unchanged("logs/Aad_Analytic.evtx");
+    // Nobody writes to this pipe: looking at it must not wait for that.
+    assert!(
+        Command::new("mkfifo")
+            .arg(at("pipe"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    fs::write(at("report"), "before").unwrap();
+    let output = run_in(folder.path(), &["pipe", "logs", "--output", "report"]);
+    assert_eq!((status(&output), text(&output.stderr)), (1, ""));
+    // What comes on standard input is an input, too.
+    fs::write(at("codes"), "AADSTS50126").unwrap();
+    let mut command = prtrace();
+    command
+        .current_dir(folder.path())
+        .args(["explain", "--output", "codes"]);
+    let output = command.stdin(fs::File::open(at("codes")).unwrap()).output();
+    refused(&output.unwrap(), &refusal("codes", "-"));
+    assert_eq!(fs::read(at("codes")).unwrap(), b"AADSTS50126");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_file_behind_a_descriptor_is_written_on_and_not_replaced() {
+    let folder = folder();
+    write_logs(FAILING, &folder.path().join("logs"));
+    let printed = run_in(folder.path(), &["logs"]).stdout;
+    let notes = folder.path().join("notes");
+    for output in ["/dev/stdout", "/proc/self/fd/1", "/dev/fd/1"] {
+        fs::write(&notes, "notes\n").unwrap();
+        let mut command = prtrace();
+        command
+            .current_dir(folder.path())
+            .args(["logs", "--output", output]);
+        let file = fs::File::options().append(true).open(&notes).unwrap();
+        assert_eq!(command.stdout(file).status().unwrap().code(), Some(1));
+        let written = fs::read(&notes).unwrap();
+        assert!(written == [b"notes\n", &printed[..]].concat(), "{output}");
+        // A pipe takes it as it comes.
+        assert!(run_in(folder.path(), &["logs", "--output", output]).stdout == printed);
+    }
+}
+
 #[test]
 fn a_dash_as_output_is_standard_output() {
     let folder = folder();

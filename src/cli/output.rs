@@ -1,8 +1,8 @@
 //! Where the output goes: standard output, or a file that appears whole or not at all.
 
 use prtrace::base::problem::io_words;
-use same_file::Handle;
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -24,8 +24,9 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Refuses to write over evidence: a file that is an input, or lies in a folder that is one.
-    /// Files are compared by identity, so another name or a link makes no difference.
+    /// Refuses to write over evidence: a file that is an input (`-` is standard input), or that lies
+    /// in a folder that is an input. Files are compared by identity, so another name or a link makes no
+    /// difference.
     ///
     /// # Errors
     ///
@@ -34,17 +35,27 @@ impl<'a> Output<'a> {
         let Output::File(path) = self else {
             return Ok(());
         };
-        // A file that is not there yet replaces nothing.
-        let Ok(output) = Existing::new(path) else {
-            return Ok(());
+        let refuse = |input: &dyn Display| {
+            let path = path.display();
+            Err(format!(
+                "{path}: the output would replace the input {input}; write it to a new file"
+            ))
         };
-        match inputs.iter().find_map(|input| output.within(input)) {
+        let existing = match Existing::new(path) {
+            Ok(Some(existing)) => existing,
+            // A file that is not there yet replaces nothing, and a device is not replaced.
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let text = io_words(&error);
+                return Err(format!(
+                    "{}: cannot write the output: {text}",
+                    path.display()
+                ));
+            }
+        };
+        match inputs.iter().find_map(|input| existing.within(input)) {
             None => Ok(()),
-            Some(input) => Err(format!(
-                "{}: the output would replace the input {}; write it to a new file",
-                path.display(),
-                input.display()
-            )),
+            Some(input) => refuse(&input.display()),
         }
     }
 
@@ -74,58 +85,135 @@ impl<'a> Output<'a> {
 
 /// A file that the output would replace.
 struct Existing {
-    handle: Handle,
-    /// For a quick look at the files of a folder.
-    #[cfg(unix)]
-    number: u64,
+    identity: Identity,
+    /// Where it is, without links.
     real: PathBuf,
+    /// Where the path as given is: of a link not its target.
+    named: PathBuf,
 }
 
 impl Existing {
-    fn new(path: &Path) -> io::Result<Existing> {
-        let metadata = fs::metadata(path)?;
-        if !metadata.is_file() {
-            return Err(io::ErrorKind::InvalidInput.into());
+    /// Nothing if there is no such file, or it is no regular one.
+    fn new(path: &Path) -> io::Result<Option<Existing>> {
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => metadata,
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if is_descriptor(path) {
+            return Ok(None);
         }
-        Ok(Existing {
-            handle: Handle::from_path(path)?,
-            #[cfg(unix)]
-            number: std::os::unix::fs::MetadataExt::ino(&metadata),
+        let folder = folder_of(path).canonicalize()?;
+        Ok(Some(Existing {
+            identity: Identity::new(path, &metadata)?,
             real: path.canonicalize()?,
-        })
+            named: folder.join(path.file_name().unwrap_or_default()),
+        }))
     }
 
     /// The path of this file at or below an input.
     fn within(&self, input: &Path) -> Option<PathBuf> {
-        let is_same = |path: &Path| Handle::from_path(path).is_ok_and(|of| of == self.handle);
-        if !input.is_dir() {
-            return is_same(input).then(|| input.to_owned());
+        if input == Path::new("-") {
+            return self.is_standard_input().then(|| input.to_owned());
         }
-        if let Ok(folder) = input.canonicalize()
-            && let Ok(below) = self.real.strip_prefix(folder)
-        {
+        // Nothing is opened: an input may be a pipe that somebody waits at.
+        let metadata = fs::metadata(input).ok()?;
+        if !metadata.is_dir() {
+            return self.is(input, &metadata).then(|| input.to_owned());
+        }
+        let folder = input.canonicalize().ok()?;
+        let mut places = [&self.real, &self.named].into_iter();
+        if let Some(below) = places.find_map(|place| place.strip_prefix(&folder).ok()) {
             return Some(input.join(below));
         }
         // Another name of the file may lie in the folder.
         let files = WalkDir::new(input).follow_root_links(true).into_iter();
         files
             .filter_map(Result::ok)
-            .filter(|entry| entry.file_type().is_file() && self.may_be(entry))
-            .find(|entry| is_same(entry.path()))
+            .filter(|entry| entry.file_type().is_file() && self.identity.may_be(entry))
+            .find(|entry| {
+                let metadata = entry.metadata();
+                metadata.is_ok_and(|metadata| self.is(entry.path(), &metadata))
+            })
             .map(walkdir::DirEntry::into_path)
     }
 
-    /// Whether an entry can be the file, without opening it.
+    fn is(&self, path: &Path, metadata: &fs::Metadata) -> bool {
+        metadata.is_file() && Identity::new(path, metadata).is_ok_and(|of| of == self.identity)
+    }
+
     #[cfg(unix)]
+    fn is_standard_input(&self) -> bool {
+        use std::os::fd::AsFd;
+        let stdin = io::stdin();
+        let Ok(descriptor) = stdin.as_fd().try_clone_to_owned() else {
+            return false;
+        };
+        let metadata = File::from(descriptor).metadata();
+        metadata.is_ok_and(|metadata| self.is(Path::new(""), &metadata))
+    }
+
+    #[cfg(not(unix))]
+    fn is_standard_input(&self) -> bool {
+        false
+    }
+}
+
+/// What tells files apart whatever their names.
+#[cfg(unix)]
+#[derive(PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    number: u64,
+}
+
+#[cfg(unix)]
+impl Identity {
+    fn new(_: &Path, metadata: &fs::Metadata) -> io::Result<Identity> {
+        use std::os::unix::fs::MetadataExt;
+        Ok(Identity {
+            device: metadata.dev(),
+            number: metadata.ino(),
+        })
+    }
+
+    /// Whether an entry of a folder can be the file: most cannot, and are not asked further.
     fn may_be(&self, entry: &walkdir::DirEntry) -> bool {
         walkdir::DirEntryExt::ino(entry) == self.number
     }
+}
 
-    /// Hard links are rare here, and each file would have to be opened: only the name is compared.
-    #[cfg(not(unix))]
-    fn may_be(&self, entry: &walkdir::DirEntry) -> bool {
-        entry.path().file_name() == self.real.file_name()
+#[cfg(not(unix))]
+#[derive(PartialEq, Eq)]
+struct Identity(same_file::Handle);
+
+#[cfg(not(unix))]
+impl Identity {
+    fn new(path: &Path, _: &fs::Metadata) -> io::Result<Identity> {
+        same_file::Handle::from_path(path).map(Identity)
     }
+
+    /// Each file would have to be opened, so hard links in folders are not looked for.
+    fn may_be(&self, _: &walkdir::DirEntry) -> bool {
+        false
+    }
+}
+
+/// Whether a path stands for an open descriptor, such as `/dev/stdout`: the file behind it belongs to
+/// whoever opened it, and is written on, not replaced.
+fn is_descriptor(path: &Path) -> bool {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        if path.starts_with("/proc") || path.starts_with("/dev/fd") {
+            return true;
+        }
+        let Ok(next) = fs::read_link(&path) else {
+            return false;
+        };
+        path = folder_of(&path).join(next);
+    }
+    false
 }
 
 /// Passes output on until the reader closes the pipe; after that it is dropped, and the exit status
@@ -185,6 +273,11 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 fn to_file<T>(path: &Path, render: impl FnOnce(&mut dyn Write) -> io::Result<T>) -> io::Result<T> {
+    if is_descriptor(path) {
+        let mut out = BufWriter::new(File::options().append(true).open(path)?);
+        let done = render(&mut out)?;
+        return out.flush().map(|()| done);
+    }
     // A link stays, and its target is written.
     let path = target(path)?;
     let mode = match fs::metadata(&path) {
