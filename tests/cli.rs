@@ -339,6 +339,77 @@ fn a_user_is_found_by_every_name_and_spelling() {
 }
 
 #[test]
+fn a_user_is_known_by_the_sid_of_every_machine() {
+    let folder = folder();
+    let machine = |name: &str, sid: &str| {
+        format!(
+            "computer {name}\n08:00:00 1006\n08:00:01 1144 value=1 Method=anna@contoso.com{sid}\n\
+             08:00:02 1007 Status=0xC000006D\n"
+        )
+    };
+    for (name, sid) in [
+        ("PC-A", " @sid=S-1-5-21-1-2-3-1001"),
+        ("PC-B", ""),
+        ("PC-C", " @sid=S-1-5-21-1-2-3-2002"),
+    ] {
+        write_logs(&machine(name, sid), &folder.path().join(name));
+    }
+    for (sid, machine) in [
+        ("S-1-5-21-1-2-3-1001", "PC-A"),
+        ("S-1-5-21-1-2-3-2002", "PC-C"),
+    ] {
+        let output = run_in(folder.path(), &["--format", "json", "--user", sid, "."]);
+        assert_eq!(status(&output), 1, "{sid}");
+        let machines = json(&output)["machines"].clone();
+        assert_eq!(machines.as_array().unwrap().len(), 1);
+        assert_eq!(machines[0]["name"], machine);
+    }
+    refused(
+        &run_in(folder.path(), &["--user", "S-1-5-21-1-2-3-1002", "."]),
+        "no user is named S-1-5-21-1-2-3-1002; similar: S-1-5-21-1-2-3-1001, S-1-5-21-1-2-3-2002",
+    );
+}
+
+#[test]
+fn narrowing_keeps_failures_outside_windows_and_token_requests() {
+    let folder = folder();
+    let sid = "S-1-5-21-1-2-3-1001";
+    let events = format!(
+        "computer PC-1\ndate 2026-03-02\n\
+         10:00:00 1006\n10:00:02 1007 Status=0\n\
+         15:00:00 344 ExitCode=0x8009000d @pid=800\n\
+         15:00:01 1098 Error=0xCAA2000C ErrorMessage=x AdditionalInformation=x @sid={sid} @task=103 @pid=4000\n\
+         16:00:00 1098 Error=0xCAA2000C ErrorMessage=x AdditionalInformation=x @sid=S-1-5-21-1-2-3-9 @task=103 @pid=4000\n"
+    );
+    write_logs(&events, folder.path());
+    for (narrow, events, failures, requests) in [
+        (["--at", "2026-03-02 15:00:30"], 2, 2, 1),
+        (["--at", "2026-03-02 10:00:00"], 2, 0, 0),
+        (["--user", sid], 1, 1, 1),
+    ] {
+        let report = json(&run_in(
+            folder.path(),
+            &[&["--format", "json"], &narrow[..], &["."]].concat(),
+        ));
+        let timeline = json(&run_in(
+            folder.path(),
+            &[&["timeline", "--format", "json"], &narrow[..], &["."]].concat(),
+        ));
+        assert_eq!(report["totals"]["events"], events, "{narrow:?}");
+        assert_eq!(timeline["totals"], report["totals"], "{narrow:?}");
+        let machine = &report["machines"][0];
+        let list = |value: &Value| value.as_array().map_or(0, Vec::len);
+        assert_eq!(list(&machine["other_failures"]), failures, "{narrow:?}");
+        let users = machine["users"].as_array().unwrap().iter();
+        let found: usize = users.map(|user| list(&user["token_requests"])).sum();
+        assert_eq!(found, requests, "{narrow:?}");
+        let output = run_in(folder.path(), &[&narrow[..], &["."]].concat());
+        let nothing = "No sign-in or device registration";
+        assert!(!text(&output.stdout).contains(nothing), "{narrow:?}");
+    }
+}
+
+#[test]
 fn a_user_whom_nobody_knows_is_refused_in_every_format() {
     let folder = two_users();
     for format in ["text", "json", "jsonl", "csv"] {

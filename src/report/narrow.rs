@@ -1,10 +1,14 @@
 //! A report narrowed to a time or a user, and a scan to some machines.
 
 use super::build;
-use super::{Id, MachineDiagnosis, MachineReport, Report, RunOutcomeName, StateName, Time, Totals};
+use super::{
+    Downstream, Id, MachineDiagnosis, MachineReport, Report, RunOutcomeName, StateName, Time,
+    Totals, UserReport, Windows,
+};
 use crate::base::identity::{folded, is_meant};
 use crate::conclude;
 use crate::conclude::state;
+use crate::event::Event;
 use crate::machine::Machine;
 use crate::machine::Scan;
 use crate::report::groups;
@@ -35,19 +39,51 @@ impl Narrow {
     /// Keeps what is asked for of a machine, and says whether that is anything.
     pub(super) fn machine(&self, machine: &mut MachineReport<'_>) -> bool {
         machine_narrow(machine, self);
+        let mut users = machine.users.iter();
         !machine.windows.is_empty()
             || !machine.registrations.is_empty()
             || !machine.other_events.is_empty()
+            || !machine.other_failures.is_empty()
+            || users.any(|user| !user.token_requests.is_empty())
+    }
+
+    /// Whether one of these users, with the SIDs of each, is asked for.
+    fn wants(&self, user: &UserReport<'_>) -> bool {
+        let mut names = user.sids.iter().map(String::as_str).chain([user.user]);
+        self.user
+            .as_ref()
+            .is_none_or(|wanted| names.any(|name| is_meant(name, wanted)))
+    }
+
+    /// Whether an event that belongs to no window or run is kept: one of another account is not, if
+    /// a user is asked for. The users are those that are kept.
+    fn keeps_other(&self, users: &[UserReport<'_>], event: &Event) -> bool {
+        let is_theirs = |sid: &str| {
+            let is_sid = |user: &UserReport<'_>| user.user == sid || user.sids.contains(sid);
+            users.iter().any(is_sid)
+        };
+        let time = Time(event.time());
+        self.keeps(time, time)
+            && (self.user.is_none() || event.user_sid.as_deref().is_some_and(is_theirs))
     }
 }
 
-/// The events that a narrowed machine shows.
-pub(super) fn events_in(machine: &MachineReport<'_>) -> u64 {
+/// How many events are kept of a narrowed machine, whether a format shows them or not.
+pub(super) fn events_in(machine: &MachineReport<'_>, narrow: &Narrow) -> u64 {
     let in_windows = machine.windows.iter();
     let in_windows = in_windows.map(|window| window.events.len() + window.related.len());
     let in_runs = machine.registrations.iter().map(|run| run.events.len());
     let placed: usize = in_windows.chain(in_runs).sum();
-    (placed + machine.other_events.len()) as u64
+    let Windows {
+        machine: all,
+        analysis,
+        ..
+    } = &machine.windows;
+    let marked = all.events.iter().zip(&analysis.marks);
+    let others = marked
+        .filter(|(event, mark)| !mark.placed && narrow.keeps_other(&machine.users, event))
+        .count();
+    (placed + others) as u64
 }
 
 impl Report<'_> {
@@ -77,7 +113,7 @@ impl Report<'_> {
             ..self.totals
         };
         for machine in &self.machines {
-            totals.add(machine, events_in(machine));
+            totals.add(machine, events_in(machine, narrow));
         }
         self.totals = totals;
         self.is_part = true;
@@ -151,7 +187,12 @@ pub fn user(scan: &Scan, name: &str) -> Result<(), UnknownName> {
         let users = users.into_iter().filter(|user| user.name != state::UNKNOWN);
         users.map(|user| (user.name, user.sids)).collect::<Vec<_>>()
     });
-    let users: BTreeMap<String, BTreeSet<String>> = of_machines.flatten().collect();
+    let of_machines: Vec<(String, BTreeSet<String>)> = of_machines.flatten().collect();
+    let mut users: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (name, sids) in of_machines {
+        // One user has a SID on each machine that knows it by another.
+        users.entry(name).or_default().extend(sids);
+    }
     let mut names = users
         .iter()
         .flat_map(|(name, sids)| sids.iter().chain([name]));
@@ -161,7 +202,10 @@ pub fn user(scan: &Scan, name: &str) -> Result<(), UnknownName> {
     Err(UnknownName {
         what: "user",
         name: name.to_owned(),
-        near: near(users.keys().map(String::as_str), name, '@'),
+        near: {
+            let sids = users.values().flatten().map(String::as_str);
+            near(users.keys().map(String::as_str).chain(sids), name, '@')
+        },
         count: users.len(),
     })
 }
@@ -199,11 +243,8 @@ fn near<'n>(names: impl Iterator<Item = &'n str>, wanted: &str, separator: char)
 }
 
 fn machine_narrow(machine: &mut MachineReport<'_>, narrow: &Narrow) {
-    if let Some(wanted) = &narrow.user {
-        machine.users.retain(|user| {
-            let mut names = user.sids.iter().map(String::as_str).chain([user.user]);
-            names.any(|name| is_meant(name, wanted))
-        });
+    if narrow.user.is_some() {
+        machine.users.retain(|user| narrow.wants(user));
         let windows = machine.users.iter().flat_map(|user| &user.windows);
         let of_user: HashSet<Id> = windows.copied().collect();
         machine.windows.retain(|id| of_user.contains(&id));
@@ -211,9 +252,6 @@ fn machine_narrow(machine: &mut MachineReport<'_>, narrow: &Narrow) {
         if machine.users.is_empty() {
             machine.registrations.clear();
         }
-        // The other events are of the system's account, or of another user's broker.
-        machine.other_events.clear();
-        machine.other_failures.clear();
     }
     machine
         .windows
@@ -221,24 +259,33 @@ fn machine_narrow(machine: &mut MachineReport<'_>, narrow: &Narrow) {
     machine
         .registrations
         .retain(|run| narrow.keeps(run.start, run.end));
+    let users = &machine.users;
     machine
         .other_events
-        .retain(|event| narrow.keeps(event.time, event.time));
+        .retain(|event| narrow.keeps_other(users, event.event));
     machine
         .other_failures
-        .retain(|failure| narrow.keeps(failure.time, failure.time));
+        .retain(|failure| narrow.keeps_other(users, failure.event));
     // Nothing names what was left out.
     let windows: HashSet<Id> = machine.windows.ids().collect();
     let runs: HashSet<Id> = machine.registrations.iter().map(|of| of.id).collect();
     for user in &mut machine.users {
         user.windows.retain(|id| windows.contains(id));
+        user.token_requests
+            .retain(|request| narrow.keeps(request.first, request.last));
     }
     for run in &mut machine.registrations {
         run.windows.retain(|link| windows.contains(&link.id));
     }
     // Nor does the machine's diagnosis speak of it.
     let is_kept = |id: &Id| windows.contains(id) || runs.contains(id);
-    if !machine.diagnosis.of.as_ref().is_some_and(is_kept) {
+    let is_request_kept = |downstream: &Downstream<'_>| {
+        let mut users = machine.users.iter();
+        users.any(|user| user.user == downstream.user && !user.token_requests.is_empty())
+    };
+    if !machine.diagnosis.of.as_ref().is_some_and(is_kept)
+        && !machine.downstream.as_ref().is_some_and(is_request_kept)
+    {
         machine.diagnosis = of_what_is_kept(machine);
         machine.downstream = None;
     }

@@ -89,7 +89,7 @@ fn one<T>(
         Some(narrow) if !narrow.machine(&mut report) => {
             return Ok(Passed::LeftOut(machine.problems));
         }
-        Some(_) => counted.add(&report, events_in(&report)),
+        Some(narrow) => counted.add(&report, events_in(&report, narrow)),
         None => counted.add(&report, machine.events.len() as u64),
     }
     let facts = MachineFacts::of(&report);
