@@ -12,9 +12,10 @@ use crate::base::problem::{Problem, ProblemKind, io_words};
 use crate::evtx::chunk::{CHUNK_MAGIC, CHUNK_SIZE, FILE_HEADER_SIZE, FILE_MAGIC};
 use crate::input::archive::volume::{self, Start};
 use archive::{Bytes, RefusalKind, program, zip};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
@@ -23,7 +24,7 @@ use walkdir::{DirEntry, WalkDir};
 pub(crate) struct Roots {
     roots: Vec<Root>,
     /// The real paths of the roots below other roots: these are walked for themselves.
-    inner: HashSet<PathBuf>,
+    inner: BTreeSet<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -31,6 +32,8 @@ struct Root {
     path: PathBuf,
     /// Without links, where it was asked for.
     real: Option<PathBuf>,
+    /// Other names under which the user named it.
+    aliases: Vec<PathBuf>,
 }
 
 /// A file to look at.
@@ -79,12 +82,16 @@ impl Roots {
             .map(|path| Root {
                 path: path.clone(),
                 real: (paths.len() > 1).then(|| real(path)),
+                aliases: Vec::new(),
             })
             .collect();
         roots.sort_by(|a, b| (&a.real, &a.path).cmp(&(&b.real, &b.path)));
-        roots.dedup_by(|b, a| match &a.real {
-            Some(real) => Some(real) == b.real.as_ref(),
-            None => false,
+        roots.dedup_by(|b, a| {
+            let is_again = a.real.is_some() && a.real == b.real;
+            if is_again && a.path != b.path {
+                a.aliases.push(std::mem::take(&mut b.path));
+            }
+            is_again
         });
         let all: HashSet<&Path> = roots
             .iter()
@@ -109,9 +116,24 @@ impl Roots {
     pub(crate) fn holds_others(&self, number: usize) -> bool {
         let real = self.roots.get(number).and_then(|root| root.real.as_ref());
         real.is_some_and(|real| {
-            let mut inner = self.inner.iter();
-            inner.any(|inner| inner != real && inner.starts_with(real))
+            // What lies below a path follows it.
+            let behind = (Bound::Excluded(real), Bound::Unbounded);
+            let mut inner = self.inner.range::<PathBuf, _>(behind);
+            inner.next().is_some_and(|inner| inner.starts_with(real))
         })
+    }
+
+    /// The other names of a root, as the report prints them.
+    pub(crate) fn aliases(&self, number: usize) -> impl Iterator<Item = String> {
+        let aliases = self.roots.get(number).map(|root| &root.aliases);
+        let mut names: Vec<String> = aliases
+            .into_iter()
+            .flatten()
+            .map(|path| display(path))
+            .collect();
+        names.sort();
+        names.dedup();
+        names.into_iter()
     }
 
     /// The paths as the report prints them, by their numbers.

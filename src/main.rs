@@ -146,7 +146,7 @@ fn analyze(arguments: &Analyze) -> Result<ExitCode, String> {
     if arguments.format == ReportFormat::Csv && totals.problems > 0 {
         let problems = totals.problems;
         eprintln!(
-            "prtrace: problems: {problems}, which CSV has no rows for; --format text lists them"
+            "prtrace: problems: {problems}; CSV has rows for inputs that gave nothing, --format text lists all"
         );
     }
     Ok(status(totals, named_in_vain))

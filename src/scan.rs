@@ -189,6 +189,8 @@ pub(crate) struct Scanned {
     pub(crate) logs: Vec<Log>,
     pub(crate) hints: Hints,
     pub(crate) problems: Vec<Problem>,
+    /// Members of archives that are told as one problem, each for itself.
+    pub(crate) left_out_together: Vec<Problem>,
     /// By the number of the root, with the time that threads were busy.
     pub(crate) counts: BTreeMap<usize, (Counts, Duration)>,
     /// The named files that were opened, by the number of the root: what each is, and its size.
@@ -333,9 +335,8 @@ pub(crate) fn scan(
         found.add(job.file(candidate, &mut Worker::default()));
     }
 
-    found
-        .problems
-        .extend(std::mem::take(&mut found.left_out).into_problems());
+    let (left_out, left_out_together) = std::mem::take(&mut found.left_out).into_problems();
+    found.problems.extend(left_out);
     found.problems.sort();
     let mut totals = Counts::default();
     found
@@ -351,6 +352,7 @@ pub(crate) fn scan(
         problems: found.problems,
         counts: found.counts,
         files: found.files,
+        left_out_together,
         names,
         roots,
     })

@@ -231,6 +231,96 @@ fn what_gave_nothing_is_told_in_every_format() {
     }
 }
 
+/// The paths of the inputs that gave nothing, with the kind of each.
+fn skipped(folder: &Path, paths: &[&str]) -> Vec<(String, String)> {
+    let report = json(&run_in(folder, &[&["--format", "json"], paths].concat()));
+    let inputs = report["inputs"].as_array().unwrap().iter();
+    let skipped = inputs.filter(|input| !input["skipped"].is_null());
+    let words = |value: &Value| value.as_str().unwrap().to_owned();
+    skipped
+        .map(|input| (words(&input["path"]), words(&input["skipped"]["kind"])))
+        .collect()
+}
+
+#[test]
+fn members_that_are_told_together_are_named_each() {
+    let folder = folder();
+    write_logs(HEALTHY, &folder.path().join("logs"));
+    let log = fs::read(folder.path().join("logs/Aad_Analytic.evtx")).unwrap();
+    let names: Vec<String> = (0..5).map(|number| format!("PC-{number}.7z")).collect();
+    let mut members: Vec<(&str, &[u8])> = names
+        .iter()
+        .map(|name| (name.as_str(), &b"7z\xbc\xaf\x27\x1c"[..]))
+        .collect();
+    members.push(("ok.evtx", &log));
+    fs::write(folder.path().join("a.zip"), zip(&members)).unwrap();
+    let expected: Vec<(String, String)> = names
+        .iter()
+        .map(|name| (format!("a.zip!{name}"), "unsupported".to_owned()))
+        .collect();
+    assert_eq!(skipped(folder.path(), &["a.zip"]), expected);
+    let table = run_in(folder.path(), &["--format", "csv", "a.zip"]);
+    for name in names {
+        assert!(text(&table.stdout).contains(&format!("a.zip!{name}")));
+    }
+}
+
+#[test]
+fn an_input_that_gave_events_is_not_told_as_one_that_gave_none() {
+    let folder = folder();
+    write_logs(HEALTHY, &folder.path().join("logs"));
+    let log = fs::read(folder.path().join("logs/Aad_Analytic.evtx")).unwrap();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&log).unwrap();
+    let mut packed = packed.finish().unwrap();
+    // Its checksum is wrong, and all of the log is there.
+    let end = packed.len();
+    packed[end - 8] ^= 1;
+    fs::write(folder.path().join("crc.gz"), packed).unwrap();
+    let output = run_in(folder.path(), &["--format", "json", "crc.gz"]);
+    assert_eq!(json(&output)["totals"]["events"], 2);
+    assert_eq!(json(&output)["totals"]["problems"], 1);
+    assert_eq!(skipped(folder.path(), &["crc.gz"]), []);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_that_is_named_twice_is_told_twice() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = folder();
+    write_logs(HEALTHY, &folder.path().join("logs"));
+    let at = |name: &str| folder.path().join(name);
+    fs::copy(at("logs/Aad_Analytic.evtx"), at("log.evtx")).unwrap();
+    std::os::unix::fs::symlink("log.evtx", at("link.evtx")).unwrap();
+    let report = json(&run_in(
+        folder.path(),
+        &["--format", "json", "log.evtx", "link.evtx", "log.evtx"],
+    ));
+    let inputs = report["inputs"].as_array().unwrap();
+    let told: Vec<(&Value, &Value)> = inputs
+        .iter()
+        .map(|of| (&of["path"], &of["events"]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (&"link.evtx".into(), &2.into()),
+            (&"log.evtx".into(), &2.into())
+        ]
+    );
+    assert_eq!(report["totals"]["events"], 2);
+    // Names that are shown alike are two all the same.
+    let [good, bad] = [&b"\xff.evtx"[..], b"\xfe.evtx"].map(OsStr::from_bytes);
+    fs::copy(at("log.evtx"), folder.path().join(good)).unwrap();
+    fs::write(folder.path().join(bad), "nothing").unwrap();
+    let output = run_in(
+        folder.path(),
+        &[OsStr::new("--format"), OsStr::new("json"), good, bad],
+    );
+    assert_eq!(status(&output), 3);
+    assert_eq!(json(&output)["inputs"].as_array().unwrap().len(), 2);
+}
+
 #[test]
 fn an_input_says_what_it_is_and_what_it_gave() {
     let folder = pile();

@@ -247,7 +247,7 @@ fn csv_has_a_row_for_each_failure() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(
         message,
-        "prtrace: problems: 1, which CSV has no rows for; --format text lists them\n"
+        "prtrace: problems: 1; CSV has rows for inputs that gave nothing, --format text lists all\n"
     );
     let bytes = output.stdout;
     assert!(bytes.starts_with(b"\xef\xbb\xbfmachine,sources,state,failing,kind,id,"));

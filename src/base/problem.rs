@@ -70,7 +70,7 @@ impl ProblemKind {
             Unreadable => "check the path and who may read it, or copy the file again",
             NotALog => "collect or download it again",
             Unsupported => "unpack it and name the folder",
-            NotFollowed => "name its target",
+            NotFollowed => "name its target, or save it to a file and name that",
             Encrypted => "unpack it with its password and name the folder",
             LimitReached => "unpack it and name the folder, or raise the limit",
             DamagedArchive | DamagedHeader | Truncated | DamagedChunk | ChecksumMismatch

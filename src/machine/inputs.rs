@@ -9,12 +9,12 @@ use crate::machine::Machine;
 use crate::scan::{Counts, Log, Scanned, no_evidence};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A path that the user named, or another file that gave nothing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Input {
     /// The path as the report prints it.
@@ -146,9 +146,10 @@ pub(super) fn inputs(
         names,
         mut counts,
         mut files,
+        left_out_together,
         ..
     } = scanned;
-    let mut inputs: BTreeMap<String, Input> = BTreeMap::new();
+    let mut inputs: Vec<Input> = Vec::new();
     let mut untold = Vec::new();
     for (number, name) in names.iter().enumerate() {
         let (counts, busy) = counts.remove(&number).unwrap_or_default();
@@ -169,7 +170,7 @@ pub(super) fn inputs(
                 untold.push(problem.clone());
                 problem
             });
-            Skipped::by(&problem)
+            Skipped::of(name, &problem)
         });
         let input = Input {
             path: name.to_string(),
@@ -192,18 +193,28 @@ pub(super) fn inputs(
             skipped,
             busy,
         };
-        inputs.insert(name.to_string(), input);
+        // Another name of it was given as well.
+        for alias in roots.aliases(number) {
+            inputs.push(Input {
+                path: alias,
+                ..input.clone()
+            });
+        }
+        inputs.push(input);
     }
+    let mut told: HashSet<String> = inputs.iter().map(|input| input.path.clone()).collect();
     let with_events: BTreeSet<&str> = of_roots.logs.keys().map(String::as_str).collect();
-    for problem in problems.iter() {
-        let of_archive = format!("{}!", problem.path);
-        let gave = |path: &str| {
-            let mut next = with_events.range(path..);
-            next.next().is_some_and(|log| log.starts_with(path))
-        };
-        let gave = with_events.contains(&*problem.path) || gave(&of_archive);
-        // A folder among the roots is told above.
-        if gave || inputs.contains_key(&problem.path) {
+    let gave = |path: &str| {
+        let of_archive = format!("{path}!");
+        let mut below = with_events.range(of_archive.as_str()..);
+        // What is in a gzip file has its name.
+        let container = path.rsplit_once('!').map(|(container, _)| container);
+        with_events.contains(path)
+            || container.is_some_and(|container| with_events.contains(container))
+            || below.next().is_some_and(|log| log.starts_with(&of_archive))
+    };
+    for problem in problems.iter().chain(&left_out_together) {
+        if gave(&problem.path) || !told.insert(problem.path.clone()) {
             continue;
         }
         let input = Input {
@@ -215,14 +226,15 @@ pub(super) fn inputs(
             channels: Vec::new(),
             machines: Vec::new(),
             extent: None,
-            skipped: Some(Skipped::by(problem)),
+            skipped: Some(Skipped::of(&problem.path, problem)),
             busy: Duration::ZERO,
         };
-        inputs.insert(problem.path.clone(), input);
+        inputs.push(input);
     }
     problems.append(&mut untold);
     problems.sort();
-    inputs.into_values().collect()
+    inputs.sort_by(|a, b| a.path.cmp(&b.path));
+    inputs
 }
 
 /// What says why nothing came of a path: what is wrong with the path itself, or with something in
@@ -259,10 +271,14 @@ impl From<Kind> for InputKind {
 }
 
 impl Skipped {
-    fn by(problem: &Problem) -> Skipped {
+    /// Why nothing came of a path; what is wrong with something in it names that.
+    fn of(path: &str, problem: &Problem) -> Skipped {
         Skipped {
             kind: problem.kind,
-            detail: problem.detail.clone(),
+            detail: match problem.path == path {
+                true => problem.detail.clone(),
+                false => format!("{}: {}", problem.path, problem.detail),
+            },
         }
     }
 }

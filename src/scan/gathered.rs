@@ -233,6 +233,9 @@ pub(super) struct Members {
     first: Vec<(String, u64)>,
 }
 
+/// So many members are remembered by name for each reason, however many there are.
+const NAMED: usize = 100;
+
 impl LeftOut {
     pub(super) fn add(
         &mut self,
@@ -240,55 +243,51 @@ impl LeftOut {
         member: &str,
         lost_bytes: u64,
     ) {
-        let most = listed(reason.1);
         let of = self.0.entry(reason).or_default();
-        of.add(1, lost_bytes, [(member.to_owned(), lost_bytes)], most);
+        of.add(1, lost_bytes, [(member.to_owned(), lost_bytes)]);
     }
 
     pub(super) fn extend(&mut self, others: LeftOut) {
         for (reason, members) in others.0 {
-            let most = listed(reason.1);
             let of = self.0.entry(reason).or_default();
-            of.add(members.count, members.lost_bytes, members.first, most);
+            of.add(members.count, members.lost_bytes, members.first);
         }
     }
 
-    pub(super) fn into_problems(self) -> impl Iterator<Item = Problem> {
-        self.0
-            .into_iter()
-            .flat_map(|((archive, kind, detail), members)| {
-                let problem = |path, detail, lost_bytes| Problem {
-                    path,
-                    offset: None,
-                    kind,
-                    detail,
-                    lost_bytes,
-                };
-                if members.count <= listed(kind) as u64 {
-                    let each = members.first.iter().map(|(member, lost)| {
-                        problem(format!("{archive}!{member}"), detail.clone(), *lost)
-                    });
-                    return each.collect::<Vec<_>>();
-                }
-                let first = members.first.first().map_or("", |(first, _)| first);
-                let detail = format!("{} members, {first} the first: {detail}", members.count);
-                vec![problem(archive, detail, members.lost_bytes)]
-            })
+    /// The problems; and of members that are one problem together, each one that is remembered.
+    pub(super) fn into_problems(self) -> (Vec<Problem>, Vec<Problem>) {
+        let (mut problems, mut together) = (Vec::new(), Vec::new());
+        for ((archive, kind, detail), members) in self.0 {
+            let problem = |path, detail, lost_bytes| Problem {
+                path,
+                offset: None,
+                kind,
+                detail,
+                lost_bytes,
+            };
+            let each = members.first.iter().map(|(member, lost)| {
+                problem(format!("{archive}!{member}"), detail.clone(), *lost)
+            });
+            if members.count <= listed(kind) as u64 {
+                problems.extend(each);
+                continue;
+            }
+            together.extend(each);
+            let first = members.first.first().map_or("", |(first, _)| first);
+            let count = members.count;
+            let detail = format!("{count} members, {first} the first: {detail}");
+            problems.push(problem(archive, detail, members.lost_bytes));
+        }
+        (problems, together)
     }
 }
 
 impl Members {
-    pub(super) fn add(
-        &mut self,
-        count: u64,
-        lost_bytes: u64,
-        first: impl IntoIterator<Item = (String, u64)>,
-        most: usize,
-    ) {
+    fn add(&mut self, count: u64, lost_bytes: u64, first: impl IntoIterator<Item = (String, u64)>) {
         self.count += count;
         self.lost_bytes = self.lost_bytes.saturating_add(lost_bytes);
         self.first.extend(first);
         self.first.sort_unstable();
-        self.first.truncate(most);
+        self.first.truncate(NAMED);
     }
 }
