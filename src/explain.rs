@@ -181,7 +181,7 @@ fn of_code(word: &str, code: Code) -> Vec<Explanation> {
     let mut found: Vec<Explanation> = rows.map(|(_, row)| explanation(&row, word)).collect();
     if found.is_empty() {
         // Information and warnings of a family have other top bits than its errors.
-        let listed = facts::codes().find(|info| info.code == hex);
+        let listed = facts::first_row(&hex);
         found.push(match listed {
             Some(info) => explanation(&info, word),
             None => unknown(word, code.to_string(), decode(canonical)),

@@ -286,6 +286,20 @@ pub(crate) fn code_row(space: &str, code: &str) -> Option<&'static str> {
     ROWS.get(&(space, code)).copied()
 }
 
+/// The first row of a code in whatever space.
+pub(crate) fn first_row(code: &str) -> Option<CodeInfo> {
+    static ROWS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+        let mut first = HashMap::new();
+        for row in CODES.lines().filter(|row| !row.starts_with('#')) {
+            if let Some(code) = row.split('\t').nth(1) {
+                first.entry(code).or_insert(row);
+            }
+        }
+        first
+    });
+    CodeInfo::from_row(ROWS.get(code).copied()?)
+}
+
 /// The published symbol in a row.
 pub(crate) fn row_symbol(row: &'static str) -> Option<&'static str> {
     row.split('\t').nth(2).filter(|symbol| *symbol != "-")

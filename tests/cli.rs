@@ -1046,6 +1046,16 @@ fn the_file_behind_a_descriptor_is_written_on_and_not_replaced() {
 }
 
 #[test]
+fn a_log_is_not_taken_for_a_list_of_paths() {
+    let folder = folder();
+    write_logs(FAILING, folder.path());
+    refused(
+        &run_in(folder.path(), &["--files-from", "Aad_Analytic.evtx"]),
+        "Aad_Analytic.evtx: an event log, not a list of paths: name it without --files-from",
+    );
+}
+
+#[test]
 fn a_dash_as_output_is_standard_output() {
     let folder = folder();
     write_logs(FAILING, &folder.path().join("logs"));

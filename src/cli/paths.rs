@@ -36,6 +36,18 @@ pub(crate) fn paths(logs: &Logs) -> Result<Vec<PathBuf>, String> {
                 io_words(&error)
             ),
         })?;
+        // A log or archive given as a list would be read as names of any files.
+        if let Some(what) = [
+            (&b"ElfFile\0"[..], "an event log"),
+            (b"PK\x03\x04", "a zip archive"),
+        ]
+        .iter()
+        .find_map(|(magic, what)| bytes.starts_with(magic).then_some(what))
+        {
+            return Err(format!(
+                "{name}: {what}, not a list of paths: name it without --files-from"
+            ));
+        }
         let listed = listed(&bytes);
         if listed.is_empty() {
             return Err(format!(

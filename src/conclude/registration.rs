@@ -598,7 +598,14 @@ fn attempts(
     }
     // What no 304 sums up: the attempt that succeeded, or one whose summary was lost.
     let last = attempt(events, &part, fails, None);
-    if last.succeeded || part.iter().any(fails) {
+    // That the computer's name could not be read explains an attempt, and is none.
+    let explains = |index: &&usize| {
+        let event = events.get(**index);
+        !attempts.is_empty()
+            && event.is_some_and(|event| event.event_id == id::COMPUTER_NAME_UNREADABLE)
+    };
+    let fails = |index: &&usize| fails(index);
+    if last.succeeded || part.iter().filter(fails).any(|index| !explains(&index)) {
         attempts.push(last);
     }
     attempts

@@ -4,7 +4,7 @@ use super::{
     Diagnosis, KEY_LOCKED, KEY_MISSING, NOT_FIPS, REGISTRATION_SPACES, Rule, Subject, by_code,
     first, number,
 };
-use crate::conclude::answers::{ANSWER_PAGE, Answer, Block};
+use crate::conclude::answers::{self, ANSWER_PAGE, Answer, Block};
 use crate::conclude::registration::{Kind, Phase, Run, RunOutcome};
 use crate::event::{Event, id};
 use crate::facts::code::{Code, Family};
@@ -45,6 +45,12 @@ impl RunFacts<'_> {
                 let mut codes = answer.code.iter().chain(&answer.also);
                 codes.any(|said| said == code)
             })
+    }
+
+    /// Whether the server's answer is to a join.
+    fn is_of_join(&self) -> bool {
+        let operation = self.answer().and_then(|answer| answer.operation.as_deref());
+        answers::other_operation(operation).is_none()
     }
 
     fn says(&self, words: &str) -> bool {
@@ -152,11 +158,13 @@ pub(super) const RUN_RULES: &[RunRule] = &[
     Rule {
         cause: "sync_pending",
         because: "the registration service does not know the device object yet",
+        // What is missing when a joined device renews its certificate was removed.
         holds: |facts| {
-            facts.says("device object by the given id")
+            let missing = facts.says("device object by the given id")
                 || facts.says("target computer's sid")
                 || facts.says("devicenotfound")
-                || facts.says("error_missing_device")
+                || facts.says("error_missing_device");
+            missing && facts.is_of_join()
         },
     },
     Rule {

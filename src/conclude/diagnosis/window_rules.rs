@@ -57,8 +57,11 @@ impl WindowFacts<'_> {
         });
         is_client
             && self.members().any(|event| {
-                let code = event.code(Role::Status).map(Code::canonical);
-                code.is_some_and(|code| code.is_failure() && holds(code))
+                // Newer builds log the HRESULT of 1084 as a diagnostic's transport error.
+                let codes = [Role::Status, Role::TransportError].into_iter();
+                codes
+                    .filter_map(|role| event.code(role).map(Code::canonical))
+                    .any(|code| code.is_failure() && holds(code))
             })
     }
 
