@@ -22,6 +22,9 @@ pub(crate) const MASK: &str = "[masked]";
 /// How often a text is looked through until nothing more is found. Two do for nearly every text.
 const PASSES: usize = 4;
 
+/// How many fillers the fast look walks back over. Where there are more the full look decides.
+const FILLERS: usize = 64;
+
 /// Counts bytes that are looked at, for the test that work grows with the text and no faster.
 #[inline]
 fn look(bytes: usize) {
@@ -161,10 +164,14 @@ fn is_announced_behind_fillers(before: &[u8], after: &[u8]) -> bool {
         [.., last] => !last.is_ascii_alphanumeric(),
         [] => false,
     };
-    is_behind_filler && {
-        let name = names::without_number(without_fillers(before));
-        names::may_end_name(name) && is_announced_by(name, after)
-    }
+    is_behind_filler
+        && match without_fillers(before) {
+            Some(name) => {
+                let name = names::without_number(name);
+                names::may_end_name(name) && is_announced_by(name, after)
+            }
+            None => true,
+        }
 }
 
 fn is_announced_by(name: &[u8], after: &[u8]) -> bool {
@@ -191,9 +198,11 @@ fn is_announced_by(name: &[u8], after: &[u8]) -> bool {
     }
 }
 
-/// The text without what may stand between a name and its sign, whatever the spelling.
-fn without_fillers(mut text: &[u8]) -> &[u8] {
-    loop {
+/// The text without what may stand between a name and its sign, whatever the spelling; nothing if
+/// that is more than is looked at. Encoded signs count as fillers here, so that each in a row of
+/// them would walk back over all before it.
+fn without_fillers(mut text: &[u8]) -> Option<&[u8]> {
+    for _ in 0..FILLERS {
         look(1);
         text = match text {
             [rest @ .., b'%', _, _] => rest,
@@ -203,12 +212,13 @@ fn without_fillers(mut text: &[u8]) -> &[u8] {
             [rest @ .., 0xe2, 0x80, 0x98..=0x9f] => rest,
             [.., b';'] => match text.iter().rev().take(10).position(|b| *b == b'&') {
                 Some(length) => text.get(..text.len() - length - 1).unwrap_or_default(),
-                None => return text,
+                None => return Some(text),
             },
             [rest @ .., last] if is_filler(*last) => rest,
-            _ => return text,
+            _ => return Some(text),
         }
     }
+    None
 }
 
 /// The text from the first character on that is neither a blank nor a sign nor a quote.
@@ -511,6 +521,17 @@ mod tests {
         ]
         .map(str::to_owned)
         .to_vec();
+        // Encoded signs and what may stand between them.
+        for sign in [
+            "&#58;", "&#61;", "&#x3a;", "&#x3d;", "%3a", "%3D", "\\x3a", "\\x3d", "\\u003a",
+            "\\u003d", "：", "＝",
+        ] {
+            for filler in [
+                "", " ", ".", "\"", "[]", "\\\"", "%22", "&#34;", "%20", "\\u0022", "“",
+            ] {
+                parts.push(format!("{sign}{filler}"));
+            }
+        }
         for name in names::all() {
             for sign in ["", "=", ": ", "=\"", "=[", "=a,"] {
                 parts.push(format!("{name}{sign}"));
@@ -519,8 +540,10 @@ mod tests {
         for part in parts {
             let looked = |length: usize| {
                 LOOKED.set(0);
-                // What begins the text is open until its end.
-                mask(&format!("password {}", part.repeat(length / part.len())));
+                let text = part.repeat(length / part.len());
+                // What begins the text is open until its end; without it the fast look goes on.
+                mask(&format!("password {text}"));
+                mask(&format!("a {text}"));
                 LOOKED.get()
             };
             // Windows of a fixed size are full in either.
