@@ -190,9 +190,15 @@ fn is_announced_by(name: &[u8], after: &[u8]) -> bool {
         }
         Some(Kind::Name) => {
             let value = behind_fillers(after);
-            let name = value.iter().take_while(|b| is_name_byte(**b)).count();
-            let name = value.get(..name).and_then(names::kind);
-            name.is_some_and(|kind| !matches!(kind, Kind::Name | Kind::Element))
+            let words = value.iter().take(WORD);
+            let words = words.take_while(|b| is_name_byte(**b) || **b == b' ');
+            let words = value.get(..words.count()).unwrap_or_default();
+            let is_end = |at: &usize| words.get(*at).is_none_or(|b| *b == b' ');
+            let mut ends = (1..=words.len()).filter(is_end);
+            ends.any(|end| {
+                let name = words.get(..end).and_then(names::kind);
+                name.is_some_and(|kind| !matches!(kind, Kind::Name | Kind::Element))
+            })
         }
         Some(_) => true,
     }
@@ -495,6 +501,15 @@ mod tests {
             "authorization: basic\n ",
             "cookie: ",
             "cookie: a=",
+            "cookie: AADSTS1 a=",
+            "cookie: a=b, c ",
+            "-----BEGIN PRIVATE KEY-----AADSTS1 ",
+            "name=\"password\"\r\n\r\nAADSTS1 ",
+            "name=token>AADSTS1 ",
+            "<token>AADSTS1 ",
+            "token={error:",
+            "\"token\":{\"error\":1},",
+            "<token><error>",
             "bearer ",
             "basic\n ",
             "a ",
@@ -604,6 +619,24 @@ mod tests {
         }
     }
 
+    /// Behind `code` an authorization code is looked for, which no symbol may be taken for.
+    #[test]
+    fn no_symbol_of_the_codes_is_masked() {
+        let codes = include_str!("../facts/codes.tsv").lines();
+        let codes = codes.filter(|line| !line.starts_with('#'));
+        let symbols = codes.filter_map(|line| line.split('\t').nth(2));
+        let texts = symbols.flat_map(|symbol| {
+            [
+                format!("Code: {symbol}"),
+                format!("code={symbol}"),
+                format!("\"code\":\"{symbol}\""),
+                format!("ErrorCode: {symbol}"),
+            ]
+        });
+        let masked: Vec<String> = texts.filter(|text| mask(text) != text.as_str()).collect();
+        assert_eq!(masked, Vec::<String>::new());
+    }
+
     #[test]
     fn the_evidence_of_the_table_stays() {
         let texts = table(include_str!("../../tests/secrets/kept.txt"));
@@ -637,6 +670,14 @@ mod tests {
                 r#"{"access_token" : "[masked]"}"#.to_owned(),
             ),
             ("aB3".repeat(60), "[masked]".to_owned()),
+            (
+                format!("access_token={}\r\n0xCAA20003\r\n", "aB3".repeat(25)),
+                "access_token=[masked]\r\n0xCAA20003\r\n".to_owned(),
+            ),
+            (
+                format!("got {jwt}\r\nAADSTS50126"),
+                "got [masked]\r\nAADSTS50126".to_owned(),
+            ),
             (
                 r#"{\"password\":\"Hunter2\"}"#.to_owned(),
                 r#"{\"password\":\"[masked]\"}"#.to_owned(),

@@ -19,6 +19,11 @@ pub(super) const WORD: usize = 64;
 /// The longest tag, and the farthest that `value=` may be from `name=`.
 const TAG: usize = 1024;
 
+/// The shortest token behind a scheme that nothing announces: names of hosts and ciphers are
+/// shorter. A user's name and password take fewer characters.
+const SCHEME_TOKEN: usize = 18;
+const BASIC_TOKEN: usize = 8;
+
 /// How much of a value is looked at to see whether it is opaque.
 const BEGINNING: usize = 512;
 
@@ -177,7 +182,10 @@ impl Finder<'_> {
             let is_alone = !matches!(self.byte(run), b' ' | b'\t' | b':')
                 && !is_pair.into_iter().any(|b| *b == b'=');
             let goes_on = end - start >= FOLDED_LINE || next > line && looks_opaque(word, 8);
-            if word.is_empty() || !is_alone || !goes_on {
+            // `invalid_grant` is a word of its own, as codes and IDs are.
+            let is_symbol = |b: &u8| b.is_ascii_lowercase() || *b == b'_';
+            let is_symbol = word.contains(&b'_') && word.iter().all(is_symbol);
+            if word.is_empty() || !is_alone || !goes_on || is_symbol || is_id(word) {
                 break;
             }
             (start, end) = (next, run);
@@ -199,7 +207,7 @@ impl Finder<'_> {
         let before = self.bytes(0..sign);
         let fillers = before.iter().rev().take_while(|b| is_filler(**b)).count();
         let name_end = sign - fillers;
-        let kind = names::kind(names::without_number(self.bytes(0..name_end)))?;
+        let kind = names::telling_kind(names::without_number(self.bytes(0..name_end)))?;
         let is_quoted = self.bytes(name_end..sign).iter().any(|b| is_quote(*b));
         match kind {
             Kind::Element => None,
@@ -243,6 +251,8 @@ impl Finder<'_> {
             || is_prose
             || !self.is_secret(text, kind, is_tied)
             || is_opaque && !is_near()
+            || is_bracket(self.byte(start)) && shape::is_report(text)
+            || self.is_duration(&value)
         {
             return None;
         }
@@ -257,7 +267,7 @@ impl Finder<'_> {
         match kind {
             Kind::Tied if is_tied => !is_id(value),
             Kind::Tied => looks_opaque(value, 12),
-            Kind::Opaque(least) => looks_opaque(value, least),
+            Kind::Opaque(least) => looks_opaque(value, least) && !shape::is_symbol(value),
             Kind::Number => {
                 let is_number = value.len() >= 4 && value.iter().all(u8::is_ascii_digit);
                 let is_code = value.len() >= 6 && shape::has_letters_and_digits(value);
@@ -265,6 +275,16 @@ impl Finder<'_> {
             }
             _ => !is_evidence(value),
         }
+    }
+
+    /// Whether a number here counts days or characters: `password: 42 days`.
+    fn is_duration(&self, value: &Range<usize>) -> bool {
+        let units = [&b" day"[..], b" hour", b" minute", b" character"];
+        value.len() <= 3
+            && self.bytes(value.clone()).iter().all(u8::is_ascii_digit)
+            && units
+                .iter()
+                .any(|unit| self.from(value.end).starts_with(unit))
     }
 
     /// Where the value starts behind a sign; on the next line if it goes on there.
@@ -418,6 +438,16 @@ impl Finder<'_> {
         name > 0 && signs.contains(&self.byte(at + name)) || self.is_masked(at)
     }
 
+    /// Whether a line begins with the name of a field, of one word or more.
+    fn is_field(&self, at: usize) -> bool {
+        let line = self.from(at).iter().take(WORD);
+        let name = line
+            .take_while(|b| is_name_byte(**b) || **b == b' ')
+            .count();
+        let is_spoken = self.byte(at + name) == b':' && is_blank(self.byte(at + name + 1));
+        self.is_pair(at, b":") || name > 0 && is_spoken
+    }
+
     /// Whether the name of a tag is here, or was before it was masked.
     fn is_tag(&self, at: usize) -> bool {
         let word = self.from(at).iter().take(WORD);
@@ -447,7 +477,7 @@ impl Finder<'_> {
                 && self.origin(at).percent <= percent
             {
                 let next = self.skip(line, is_blank);
-                let is_field = self.is_pair(next, b":");
+                let is_field = self.is_field(next);
                 if next == line || is_field || self.next_line(next).is_some() {
                     break;
                 }
@@ -481,7 +511,11 @@ impl Finder<'_> {
         let letters = self.from(word).iter().take(WORD);
         let word = word..word + letters.take_while(|b| !ends(**b)).count();
         let scheme = names::scheme(self.bytes(word.clone()));
-        if is_evidence(self.bytes(word.clone())) {
+        let refusal = self.bytes(word.clone());
+        let is_status = refusal.len() == 3 && refusal.iter().all(u8::is_ascii_digit);
+        let is_refusal =
+            is_status || is_evidence(refusal) || refusal.eq_ignore_ascii_case(b"access");
+        if scheme.is_none() && is_refusal {
             return None;
         }
         let rest = self.skip(word.end, |b| b.is_ascii_whitespace() || b == b'+');
@@ -498,19 +532,23 @@ impl Finder<'_> {
         start += usize::from(is_quote(self.byte(start)));
         let scheme = self.skip(start, |b| b.is_ascii_alphanumeric() || b == b'-');
         let blob = self.skip(scheme, is_blank);
-        (blob > scheme).then(|| self.blob(blob)).flatten()
+        (blob > scheme)
+            .then(|| self.blob(blob, SCHEME_TOKEN))
+            .flatten()
     }
 
     /// A token behind a scheme; a parameter is none.
-    fn blob(&self, start: usize) -> Option<Range<usize>> {
+    fn blob(&self, start: usize, least: usize) -> Option<Range<usize>> {
         let is_part = |b| shape::is_token_byte(b) || b == b'/';
         let end = self.skip(start, is_part);
         let padded = self.skip(end, |b| b == b'=');
         let ends = padded == end
             || !matches!(self.byte(padded), b'"' | b'\'' | b'[')
                 && !self.byte(padded).is_ascii_alphanumeric();
-        let blob = start..self.folded(start, padded);
-        (ends && looks_opaque(self.bytes(start..padded), 8)).then_some(blob)
+        let token = self.bytes(start..padded);
+        let is_token = looks_opaque(token, least) && !shape::is_symbol(token);
+        let is_principal = self.byte(padded) == b'@';
+        (ends && is_token && !is_principal).then(|| start..self.folded(start, padded))
     }
 
     fn cookies(&self, sign: usize, is_quoted: bool) -> Option<Range<usize>> {
@@ -519,7 +557,20 @@ impl Finder<'_> {
         if !line.any(|b| *b == b'=') {
             return self.value(sign, Kind::Tied, is_quoted);
         }
-        let header = self.header(sign)?;
+        let mut header = self.header(sign)?;
+        // Behind the value of the last one there is no cookie.
+        let text = self.bytes(header.clone());
+        if let Some(last) = memchr::memrchr(b'=', text.trim_ascii_end()) {
+            let value = text.get(last..).unwrap_or_default().iter();
+            let value = value.take_while(|b| !b.is_ascii_whitespace()).count();
+            let is_last = text
+                .get(..last + value)
+                .is_some_and(|text| text.ends_with(b","));
+            header.end = match is_last {
+                true => header.start + last + value - 1,
+                false => header.end,
+            };
+        }
         let is_secret = !header.is_empty() && !is_evidence(self.bytes(header.clone()));
         is_secret.then_some(header)
     }
@@ -543,8 +594,20 @@ impl Finder<'_> {
             .last()?;
         let user = self.bytes(start..end).iter();
         let password = start + user.take_while(|b| **b != b':').count() + 1;
-        let is_secret = password < end && !is_evidence(self.bytes(password..end));
+        let is_secret = password < end
+            && !is_evidence(self.bytes(password..end))
+            && !self.is_port(start..password, password..end);
         is_secret.then_some(password..end)
+    }
+
+    /// Whether what looks like a user and a password is a host and its port:
+    /// `https://sts.contoso.com:443;dana@contoso.com`.
+    fn is_port(&self, user: Range<usize>, password: Range<usize>) -> bool {
+        let password = self.bytes(password);
+        let port = password.iter().take_while(|b| b.is_ascii_digit()).count();
+        (1..=5).contains(&port)
+            && matches!(password.get(port), Some(b',' | b';'))
+            && self.bytes(user).contains(&b'.')
     }
 
     /// Behind a blank: a scheme's token, a private key, a password on a command line or in prose.
@@ -560,7 +623,11 @@ impl Finder<'_> {
     /// The token behind a scheme without a header.
     fn scheme_token(&self, blank: usize) -> Option<Range<usize>> {
         let start = self.skip(blank, is_blank);
-        if let Some(blob) = self.blob(start) {
+        let least = match ends_with_word(self.bytes(0..blank), b"basic") {
+            true => BASIC_TOKEN,
+            false => SCHEME_TOKEN,
+        };
+        if let Some(blob) = self.blob(start, least) {
             return Some(blob);
         }
         // A bearer's token may look like anything, but is long.
@@ -619,22 +686,36 @@ impl Finder<'_> {
         let Some(start) = self.value_start(sign) else {
             return;
         };
+        let quote = self.byte(start);
         let start = self.skip(start, is_filler);
-        let name = self.skip(start, is_name_byte);
-        let kind = match names::kind(self.bytes(start..name)) {
+        let mut name = self.skip(start, is_name_byte);
+        if is_quote(quote) {
+            // `Token Broker` is no token.
+            let words = self.from(start).iter().take(WORD);
+            let words = words.take_while(|b| is_name_byte(**b) || **b == b' ');
+            name = start + words.count();
+        }
+        let kind = match names::telling_kind(self.bytes(start..name).trim_ascii_end()) {
             Some(kind) if !matches!(kind, Kind::Name | Kind::Element) => kind,
             _ => return,
         };
+        // Of a tag or a form, not of prose.
+        let is_attribute = self.byte(sign) == b'=';
         let mut at = name;
         while at < self.len().min(name + TAG) {
             match self.byte(at) {
-                b'>' => return self.expect_text(at + 1, kind),
+                // Of an arrow.
+                b'>' if matches!(self.byte(at - 1), b'=' | b'-') => {}
+                b'>' if is_attribute => return self.expect_text(at + 1, kind),
                 b'<' | b'{' | b'}' | b'[' | b']' => return,
                 b'\r' | b'\n' => {
                     let Some(line) = self.next_line(at) else {
                         return;
                     };
                     if let Some(body) = self.next_line(line) {
+                        if !is_attribute {
+                            return;
+                        }
                         let rest = match kind {
                             Kind::Any | Kind::Tied => self.from(body),
                             _ => self.bytes(body..self.len().min(body + TAG)),
@@ -687,7 +768,7 @@ impl Finder<'_> {
     /// What belongs to `<Key>password</Key>`: the text of the next element.
     fn named_by_element(&mut self, content: usize) {
         let name = self.skip(content, is_name_byte);
-        let kind = match names::kind(self.bytes(content..name)) {
+        let kind = match names::telling_kind(self.bytes(content..name)) {
             Some(kind) if !matches!(kind, Kind::Name | Kind::Element) => kind,
             _ => return,
         };
@@ -709,7 +790,11 @@ impl Finder<'_> {
         let text = self.bytes(range.clone());
         let start = range.start + (text.len() - text.trim_ascii_start().len());
         let end = self.trimmed_end(start, range.end);
-        if start < end && self.is_secret(self.bytes(start..end), kind, true) {
+        let text = self.bytes(start..end);
+        if start < end
+            && self.is_secret(text, kind, true)
+            && !(text.starts_with(b"<") && shape::is_report(text))
+        {
             self.pending = Some(start..end);
         }
     }
@@ -727,7 +812,7 @@ impl Finder<'_> {
             .rev()
             .take_while(|b| is_local(b));
         let local = name.end - local.count()..name.end;
-        let kind = match names::kind(self.bytes(local)) {
+        let kind = match names::telling_kind(self.bytes(local)) {
             None => return,
             Some(kind) => kind,
         };
@@ -821,6 +906,10 @@ pub(super) fn is_filler(byte: u8) -> bool {
 
 pub(super) fn is_quote(byte: u8) -> bool {
     matches!(byte, b'"' | b'\'' | b'`')
+}
+
+fn is_bracket(byte: u8) -> bool {
+    matches!(byte, b'[' | b'{')
 }
 
 fn is_blank(byte: u8) -> bool {

@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Element,
     /// The value may itself be a name: `name="password" value="…"`.
     Name,
+    /// No secret, though a shorter name at its end tells one.
+    Plain,
 }
 
 use Kind::*;
@@ -148,7 +150,8 @@ const NAMES: &[Name] = &[
     ending("authenticate", Challenge),
     ending("cookie", Cookies),
     ending("cookies", Cookies),
-    // WS-Trust and XML encryption.
+    // WS-Trust and XML encryption. What asks for a token holds none.
+    ending("request security token", Plain),
     ending("cipher value", Element),
     ending("key value", Element),
     word("name", Kind::Name),
@@ -327,6 +330,12 @@ pub(super) fn kind(text: &[u8]) -> Option<Kind> {
         (!name.is_word || is_boundary(text, start)).then_some((start, kind))
     });
     found.min_by_key(|(start, _)| *start).map(|(_, kind)| kind)
+}
+
+/// The kind of the name that a resolved text ends with, if it tells a secret. In one that is not
+/// resolved a plain name may begin with the end of an escape.
+pub(super) fn telling_kind(text: &[u8]) -> Option<Kind> {
+    kind(text).filter(|kind| *kind != Plain)
 }
 
 /// The text without a number at its end: `password2`, `password_2`.

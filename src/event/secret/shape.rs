@@ -12,6 +12,10 @@ pub(super) const WEB_TOKEN: usize = 20;
 /// No SID or address in these logs is longer.
 const LONGEST_ID: usize = 2048;
 
+/// The longest text of an error, and the longest object that has one. What is longer is masked: it
+/// would have to be read again for each name in it.
+const LONGEST_ERROR: usize = 1024;
+
 /// How `{"` begins in base64, and `eyJ` when it is encoded once more.
 pub(super) const WEB_TOKEN_STARTS: [&[u8]; 2] = [b"eyJ", b"ZXlK"];
 
@@ -53,7 +57,7 @@ pub(super) fn is_written_in_run(byte: u8) -> bool {
 
 /// Whether a run is long and mixed enough for a token that nothing announces.
 pub(super) fn is_opaque_token(run: &[u8]) -> bool {
-    run.len() >= OPAQUE_TOKEN && classes(run) == 3
+    run.len() >= OPAQUE_TOKEN && classes(run) == 3 && !is_made_of_ids(run) && !is_symbol(run)
 }
 
 /// Whether JSON begins here that is encoded in base64, as in `{"alg":`. Words such as `keyJson`
@@ -120,41 +124,192 @@ pub(super) fn looks_like_password(word: &[u8]) -> bool {
     word.len() >= 7 && classes(word) == 3 && !is_id(word)
 }
 
+/// What says only that there is a secret, or what became of it.
+const STATES: &[&[u8]] = &[
+    b"",
+    b"0",
+    b"1",
+    b"yes",
+    b"no",
+    b"true",
+    b"false",
+    b"null",
+    b"nullptr",
+    b"none",
+    b"nil",
+    b"n/a",
+    b"empty",
+    b"undefined",
+    b"unknown",
+    b"present",
+    b"absent",
+    b"found",
+    b"notfound",
+    b"not_found",
+    b"valid",
+    b"invalid",
+    b"enabled",
+    b"disabled",
+    b"provisioned",
+    b"expired",
+    b"revoked",
+    b"rejected",
+    b"denied",
+    b"unauthorized",
+    b"incorrect",
+    b"wrong",
+    b"missing",
+    b"required",
+    b"failed",
+    b"passed",
+    b"changed",
+    b"never",
+    b"not",
+    b"too",
+    b"tpm",
+    b"prt",
+    b"bearer",
+];
+
+/// How the symbols of Windows' errors begin.
+const SYMBOLS: &[&[u8]] = &[
+    b"STATUS_",
+    b"ERROR_",
+    b"SEC_E_",
+    b"NTE_",
+    b"WININET_E_",
+    b"HTTP_E_",
+    b"E_",
+];
+
+/// The upper halves of errors that are logged as decimal numbers: NTSTATUS and HRESULT.
+const UPPER_HALVES: [u32; 8] = [
+    0xc000, 0x8000, 0x8004, 0x8007, 0x8009, 0x801c, 0xcaa2, 0xcaa9,
+];
+
 /// Whether a value is a code or says only that there is one: never a secret.
 pub(super) fn is_evidence(value: &[u8]) -> bool {
-    const WORDS: [&[u8]; 20] = [
-        b"",
-        b"yes",
-        b"no",
-        b"true",
-        b"false",
-        b"null",
-        b"(null)",
-        b"none",
-        b"undefined",
-        b"enabled",
-        b"disabled",
-        b"expired",
-        b"invalid",
-        b"incorrect",
-        b"wrong",
-        b"missing",
-        b"required",
-        b"failed",
-        b"passed",
-        b"not",
-    ];
     let value = value.trim_ascii();
-    let value = value.strip_suffix(b".").unwrap_or(value);
-    let digits_behind = |prefix: &[u8]| {
-        let digits = value.strip_prefix(prefix)?;
-        Some((1..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_hexdigit))
+    if value == MASK.as_bytes() {
+        return true;
+    }
+    let word = value.split(u8::is_ascii_whitespace).next();
+    if value.len() <= LONGEST_ERROR && is_error(inner(word.unwrap_or_default())) {
+        return true;
+    }
+    let value = inner(value);
+    STATES.iter().any(|word| value.eq_ignore_ascii_case(word))
+        || is_hex_code(value)
+        || is_decimal_code(value)
+        || is_date(value)
+}
+
+/// A word without the brackets and the punctuation around it.
+fn inner(mut word: &[u8]) -> &[u8] {
+    while let [b'(' | b'<', rest @ ..] | [rest @ .., b')' | b'>' | b'.' | b',' | b':' | b';'] = word
+    {
+        word = rest;
+    }
+    word
+}
+
+/// Whether a word is an error of its own: `AADSTS50126`, `0xC000006A`, `STATUS_WRONG_PASSWORD`.
+fn is_error(word: &[u8]) -> bool {
+    let is_symbol = |prefix: &&[u8]| word.len() > prefix.len() + 2 && word.starts_with(prefix);
+    let is_symbol_byte = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_';
+    let is_numbered = |prefix: &[u8]| {
+        let number = word.strip_prefix(prefix);
+        number.is_some_and(|number| {
+            (1..=8).contains(&number.len()) && number.iter().all(u8::is_ascii_digit)
+        })
     };
-    value == MASK.as_bytes()
-        || WORDS.iter().any(|word| value.eq_ignore_ascii_case(word))
-        || [b"0x".as_slice(), b"0X", b"AADSTS", b"MSIS"]
-            .iter()
-            .any(|prefix| digits_behind(prefix) == Some(true))
+    word.len() == 10 && is_hex_code(word)
+        || is_numbered(b"AADSTS")
+        || is_numbered(b"MSIS")
+        || SYMBOLS.iter().any(is_symbol) && word.iter().all(is_symbol_byte)
+}
+
+fn is_hex_code(word: &[u8]) -> bool {
+    let [b'0', b'x' | b'X', digits @ ..] = word else {
+        return false;
+    };
+    (1..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_hexdigit)
+}
+
+fn is_decimal_code(word: &[u8]) -> bool {
+    let number = (word.len() >= 10).then(|| str::from_utf8(word).ok()?.parse::<i64>().ok());
+    let number = number.flatten().filter(|number| {
+        (i64::from(i32::MIN)..0).contains(number) || u32::try_from(*number).is_ok()
+    });
+    number.is_some_and(|number| {
+        let [.., a, b, _, _] = number.to_be_bytes();
+        UPPER_HALVES.contains(&(u32::from(a) << 8 | u32::from(b)))
+    })
+}
+
+/// Whether a word is a day of these years, as when a password was last set.
+fn is_date(word: &[u8]) -> bool {
+    let is_digit = |at: usize| word.get(at).is_some_and(u8::is_ascii_digit);
+    word.len() == 10
+        && word.starts_with(b"20")
+        && matches!(word, [_, _, _, _, b'-', _, _, b'-', ..])
+        && [2, 3, 5, 6, 8, 9].into_iter().all(is_digit)
+}
+
+/// Whether a value is a name of a program: its letters are words, not mixed at random.
+/// Such are `OAuth2IdPRetryableServerError` and `WININET_E_TIMEOUT_0x80072EE2`.
+pub(super) fn is_symbol(value: &[u8]) -> bool {
+    let code = memchr::memmem::rfind(value, b"0x");
+    let code = code.filter(|at| value.get(*at..).is_some_and(is_hex_code));
+    let name = code.and_then(|at| value.get(..at)).unwrap_or(value);
+    let mut words = name.split(|b| !b.is_ascii_lowercase());
+    let in_words: usize = words
+        .by_ref()
+        .map(<[u8]>::len)
+        .filter(|length| *length >= 3)
+        .sum();
+    let is_capital = |b: &u8| b.is_ascii_uppercase() || *b == b'_';
+    in_words * 5 >= name.len() * 2 || name.contains(&b'_') && name.iter().all(is_capital)
+}
+
+/// Whether a run is made of IDs: hardly any of it is another character than theirs.
+fn is_made_of_ids(run: &[u8]) -> bool {
+    let of_ids = run.iter().filter(|b| b.is_ascii_hexdigit() || **b == b'-');
+    run.contains(&b'-') && of_ids.count() * 4 >= run.len() * 3
+}
+
+/// Claims that a service asks for in a token: an object of these tells no token.
+const CLAIMS: &[&[u8]] = &[
+    b"capolids",
+    b"polids",
+    b"nbf",
+    b"acr",
+    b"acrs",
+    b"amr",
+    b"auth_time",
+    b"xms_cc",
+    b"deviceid",
+];
+
+/// Whether a list or an object under the name of a secret tells of errors or claims.
+pub(super) fn is_report(value: &[u8]) -> bool {
+    if value.len() > LONGEST_ERROR {
+        return false;
+    }
+    let words = value.split(|b| !b.is_ascii_alphanumeric() && *b != b'_');
+    let mut words = words.filter(|word| !word.is_empty());
+    if words
+        .clone()
+        .next()
+        .is_some_and(|first| CLAIMS.contains(&first))
+    {
+        return true;
+    }
+    let is = |word: &[u8], name: &[u8]| word.eq_ignore_ascii_case(name);
+    words
+        .clone()
+        .any(|word| is(word, b"error") || is(word, b"fault"))
+        && !words.any(|word| is(word, b"value") || looks_like_password(word))
 }
 
 /// Whether prose goes on behind "null password: ".
