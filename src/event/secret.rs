@@ -115,7 +115,12 @@ fn is_telling(bytes: &[u8], at: usize) -> bool {
     };
     match sign {
         b'J' => before.ends_with(b"ey"),
-        sign => is_announced(before, after) || *sign == b':' && has_userinfo(after),
+        b':' => {
+            is_announced(before, after)
+                || has_userinfo(after)
+                || find::bare_userinfo(bytes, at).is_some()
+        }
+        _ => is_announced(before, after),
     }
 }
 
@@ -216,6 +221,8 @@ fn without_fillers(mut text: &[u8]) -> Option<&[u8]> {
             [rest @ .., b'\\', b'x' | b'X', _, _] => rest,
             // Typographic quotes.
             [rest @ .., 0xe2, 0x80, 0x98..=0x9f] => rest,
+            // Blanks beyond ASCII.
+            [rest @ .., 0xc2, 0xa0] | [rest @ .., 0xe2, 0x80, 0x8b | 0xaf] => rest,
             [.., b';'] => match text.iter().rev().take(10).position(|b| *b == b'&') {
                 Some(length) => text.get(..text.len() - length - 1).unwrap_or_default(),
                 None => return Some(text),
@@ -250,7 +257,7 @@ fn has_userinfo(after: &[u8]) -> bool {
     let authority = match after {
         [b'/', b'/', rest @ ..] | [b'\\', b'/', b'\\', b'/', rest @ ..] => rest,
         // Spelt in an unusual way.
-        [b'\\', ..] => after,
+        [b'\\' | b'%', ..] => after,
         _ => return false,
     };
     let authority = authority.get(..USERINFO).unwrap_or(authority);
@@ -291,8 +298,10 @@ fn is_announced_by_blank(before: &[u8], rest: &[u8]) -> bool {
                 let mut word = word.take_while(|b| !b.is_ascii_whitespace());
                 word.any(|b| b.is_ascii_digit() || is_quote(*b) || !b.is_ascii() || *b == b'\\')
             }
+            Some(Announcement::Quote | Announcement::Word) => true,
             None => false,
         },
+        Some((Spoken::Token, _)) => find::is_quote_behind(rest),
         None => false,
     }
 }
@@ -438,6 +447,12 @@ mod tests {
             "%",
             "PRIVATE KEY-----",
             "-----BEGIN ",
+            "\u{a0}",
+            "\u{200b}",
+            " for ",
+            " \"",
+            ".com:80",
+            "//",
         ]);
         prop_oneof![
             3 => prop::sample::select(names::all()).prop_map(str::to_owned),
@@ -517,6 +532,20 @@ mod tests {
             "token=\"http://a ",
             "token=http://",
             "password is ",
+            "password \"",
+            "password \"a'",
+            "token '",
+            "password for ",
+            "password for a: ",
+            "password (",
+            "password (\u{a0}",
+            "a:b@",
+            "//a:b@",
+            "a:",
+            "&password=a ",
+            "\npassword: a b",
+            "\u{a0}",
+            "password is\u{a0}",
             "-password ",
             "://a:",
             "://a@",

@@ -13,6 +13,15 @@ pub(super) const OPAQUE_GAP: usize = 24;
 /// How far from the scheme of an address a password may end, as written.
 pub(super) const USERINFO: usize = 256;
 
+/// The shortest secret that is told behind its name without a sign.
+const SECRET: usize = 24;
+
+/// The shortest token in place of a user.
+const USER_TOKEN: usize = 16;
+
+/// How far a form goes on behind a blank in a value.
+const FORM: usize = 256;
+
 /// The longest word that is looked for backwards or ahead.
 pub(super) const WORD: usize = 64;
 
@@ -110,7 +119,11 @@ impl Finder<'_> {
             }
         }
         match self.byte(at) {
-            b':' | b'=' => self.announced(at).or_else(|| self.userinfo(at)),
+            b':' => self
+                .announced(at)
+                .or_else(|| self.userinfo(at))
+                .or_else(|| self.bare_userinfo(at)),
+            b'=' => self.announced(at),
             b' ' => self.behind_blank(at),
             b'<' => {
                 self.element(at);
@@ -229,13 +242,16 @@ impl Finder<'_> {
         let is_tied = is_quoted
             || is_quote(self.byte(start))
             || is_adjacent && !is_blank(self.byte(sign - 1));
-        let is_whole = kind == Kind::Any || kind == Kind::Tied && is_tied;
+        let is_whole = matches!(kind, Kind::Any | Kind::Said) || kind == Kind::Tied && is_tied;
         let value = match self.byte(start) {
             quote if is_quote(quote) => self.quoted(start),
-            b'[' | b'{' if is_whole && !self.is_masked(start) => {
+            b'[' | b'{' if is_whole && kind != Kind::Said && !self.is_masked(start) => {
                 self.ending(start, self.bracketed(start), sign)
             }
-            _ if is_whole => self.unquoted(start, sign),
+            _ if is_whole => {
+                let value = self.unquoted(start, sign);
+                value.start..self.with_blanks(sign, value.end).unwrap_or(value.end)
+            }
             // What it looks like shows at its beginning: names in a row are not read to the end
             // each.
             _ => self.beginning(start, sign),
@@ -267,6 +283,7 @@ impl Finder<'_> {
         match kind {
             Kind::Tied if is_tied => !is_id(value),
             Kind::Tied => looks_opaque(value, 12),
+            Kind::Said => shape::is_no_word(value) && !is_evidence(value),
             Kind::Opaque(least) => looks_opaque(value, least) && !shape::is_symbol(value),
             Kind::Number => {
                 let is_number = value.len() >= 4 && value.iter().all(u8::is_ascii_digit);
@@ -274,6 +291,35 @@ impl Finder<'_> {
                 (is_number || is_code || is_tied) && !is_evidence(value)
             }
             _ => !is_evidence(value),
+        }
+    }
+
+    /// Where a value with blanks ends: before the next pair of a form, or at the end of a line that
+    /// another field follows. Elsewhere prose may stand behind the blank.
+    fn with_blanks(&self, sign: usize, blank: usize) -> Option<usize> {
+        if !is_blank(self.byte(blank)) || self.origin(sign).percent > 0 {
+            return None;
+        }
+        let name = self.bytes(0..sign).iter().rev().take(WORD);
+        let name = name
+            .take_while(|b| is_name_byte(**b) || is_blank(**b))
+            .count();
+        let before = self.byte((sign - name).wrapping_sub(1));
+        let mut line = self.from(blank).iter().take(FORM);
+        match self.byte(sign) {
+            b'=' if matches!(before, b'&' | b'?') => {
+                let ends = |b: &u8| is_quote(*b) || matches!(b, b'&' | b'<' | b'\r' | b'\n' | 0);
+                let end = blank + line.position(ends)?;
+                (self.byte(end) == b'&' && self.is_pair(end + 1, b"=")).then_some(end)
+            }
+            b':' if matches!(before, 0 | b'\n') => {
+                let ends = |b: &u8| is_quote(*b) || matches!(b, b'<' | b'\r' | b'\n' | 0);
+                let end = blank + line.position(ends)?;
+                let next = self.next_line(end)?;
+                let is_raw = self.origin(end).escaped == 0;
+                (is_raw && self.is_field(self.skip(next, is_blank))).then_some(end)
+            }
+            _ => None,
         }
     }
 
@@ -581,23 +627,46 @@ impl Finder<'_> {
             return None;
         }
         let start = colon + 3;
-        let is_near = |at: &usize| {
-            self.origin(*at).written_from(self.origin(colon)) <= USERINFO
-                && !matches!(
-                    self.byte(*at),
-                    0..=b' ' | b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'\\'
-                )
-        };
-        let places = (start..self.len()).take_while(is_near);
-        let end = places
-            .filter(|at| self.byte(*at) == b'@' && self.origin(*at).is_short())
-            .last()?;
-        let user = self.bytes(start..end).iter();
-        let password = start + user.take_while(|b| **b != b':').count() + 1;
+        let percent = self.origin(colon).percent;
+        let is_near = |at: &usize| self.origin(*at).written_from(self.origin(colon)) <= USERINFO;
+        let (mut end, mut is_encoded) = (None, false);
+        for at in (start..self.len()).take_while(is_near) {
+            let is_deep = self.origin(at).percent > percent;
+            match self.byte(at) {
+                b'@' if self.origin(at).is_short() && !(is_deep && is_encoded) => end = Some(at),
+                // A password may hold them, if they are encoded.
+                b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' if is_deep => is_encoded = true,
+                0..=b' ' | b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' => break,
+                _ => {}
+            }
+        }
+        let end = end?;
+        let user = self.bytes(start..end);
+        if !user.contains(&b':') {
+            let is_token = looks_opaque(user, USER_TOKEN) && !shape::is_symbol(user);
+            return is_token.then_some(start..end);
+        }
+        let password = start + user.iter().take_while(|b| **b != b':').count() + 1;
         let is_secret = password < end
             && !is_evidence(self.bytes(password..end))
             && !self.is_port(start..password, password..end);
         is_secret.then_some(password..end)
+    }
+
+    /// The password in `user:password@host:8080`.
+    fn bare_userinfo(&self, colon: usize) -> Option<Range<usize>> {
+        let origin = self.origin(colon);
+        let secret = origin
+            .is_raw()
+            .then(|| bare_userinfo(self.text, origin.start()))??;
+        Some(self.place(colon, secret.start)..self.place(colon, secret.end))
+    }
+
+    /// The place of what is written here, which is behind another place.
+    fn place(&self, from: usize, written: usize) -> usize {
+        let mut places = from..self.len();
+        let place = places.find(|at| self.origin(*at).start() >= written);
+        place.unwrap_or(self.len())
     }
 
     /// Whether what looks like a user and a password is a host and its port:
@@ -613,7 +682,12 @@ impl Finder<'_> {
     /// Behind a blank: a scheme's token, a private key, a password on a command line or in prose.
     fn behind_blank(&self, blank: usize) -> Option<Range<usize>> {
         let before = self.bytes(0..blank);
+        let written = self.text.get(self.origin(blank).start());
+        if written.is_none_or(|b| !b.is_ascii()) {
+            return None;
+        }
         match names::spoken(before)?.0 {
+            Spoken::Token => self.quoted_token(blank),
             Spoken::Scheme => self.scheme_token(blank),
             Spoken::PrivateKey => self.private_key(blank),
             Spoken::Password => self.spoken_password(blank),
@@ -638,26 +712,49 @@ impl Finder<'_> {
         (is_bearer && is_long && !is_id(run)).then_some(start..end)
     }
 
+    /// The token in `refresh token '…'`.
+    fn quoted_token(&self, blank: usize) -> Option<Range<usize>> {
+        let origin = self.origin(blank);
+        let rest = self.text.get(origin.start()..).unwrap_or_default();
+        if !origin.is_raw() || !is_quote_behind(rest) {
+            return None;
+        }
+        let end = self.skip(blank + 2, |b| !b.is_ascii_whitespace() && !is_quote(b));
+        let token = blank + 2..end;
+        let text = self.bytes(token.clone());
+        let is_token = is_quote(self.byte(end)) && looks_opaque(text, 16);
+        (is_token && !shape::is_symbol(text)).then_some(token)
+    }
+
     /// A password on a command line or in prose.
     fn spoken_password(&self, blank: usize) -> Option<Range<usize>> {
         if !self.origin(blank).is_raw() {
             return None;
         }
-        let rest = self.from(blank);
-        let (length, is_option) = match password_announcement(self.bytes(0..blank), rest)? {
-            Announcement::Option => (0, true),
-            Announcement::Is(length) => (length, false),
+        let written = self.origin(blank).start();
+        let rest = self.text.get(written..).unwrap_or_default();
+        let announcement = password_announcement(self.bytes(0..blank), rest)?;
+        let length = match announcement {
+            Announcement::Is(length) => length,
+            _ => 1,
         };
-        let start = self.skip(blank + length, is_blank);
+        let is_option = matches!(announcement, Announcement::Option);
+        let behind = self.place(blank, written + length);
+        let start = self.skip(behind, is_blank);
         if is_quote(self.byte(start)) {
             let value = self.quoted(start);
-            let is_secret = !value.is_empty() && !is_evidence(self.bytes(value.clone()));
+            let text = self.bytes(value.clone());
+            let is_prose = matches!(announcement, Announcement::Quote) && !shape::is_no_word(text);
+            let is_secret = !value.is_empty() && !is_prose && !is_evidence(text);
             return is_secret.then_some(value);
         }
         let value = self.unquoted(start, blank);
         let text = self.bytes(value.clone());
         let is_secret = match is_option {
             true => !text.starts_with(b"-") && !is_evidence(text),
+            false if matches!(announcement, Announcement::Word) => {
+                looks_opaque(text, SECRET) && !shape::is_symbol(text)
+            }
             false => shape::looks_like_password(text),
         };
         (is_secret && !value.is_empty()).then_some(value)
@@ -861,15 +958,53 @@ impl Finder<'_> {
     }
 }
 
+/// The password in `user:password@host:8080`, `//user:password@host` or behind the name of a proxy,
+/// as written. Without any of these it would be an address behind a name.
+pub(super) fn bare_userinfo(text: &[u8], colon: usize) -> Option<Range<usize>> {
+    let (before, rest) = text.split_at_checked(colon)?;
+    let (_, after) = rest.split_first()?;
+    if !before.last()?.is_ascii_alphanumeric() || !after.first()?.is_ascii_graphic() {
+        return None;
+    }
+    let is_end = |b: u8| b <= b' ' || is_quote(b) || b"/<>(,;&|\\".contains(&b);
+    let password = after.iter().take(WORD);
+    let length = password.take_while(|b| **b != b'@' && !is_end(**b)).count();
+    let (password, host) = after.split_at_checked(length)?;
+    let host = host.strip_prefix(b"@")?;
+    let user = before.iter().rev().take(WORD);
+    let user = user.take_while(|b| is_name_byte(**b) || **b == b'\\');
+    let head = before.get(..colon - user.count())?;
+    let name = host.iter().take(WORD).take_while(|b| is_name_byte(**b));
+    let (name, port) = host.split_at_checked(name.count())?;
+    let has_port = name.contains(&b'.') && matches!(port, [b':', b'0'..=b'9', ..]);
+    let proxy = head
+        .len()
+        .checked_sub(6)
+        .and_then(|start| head.get(start..));
+    let is_proxy = proxy.is_some_and(|proxy| proxy.eq_ignore_ascii_case(b"proxy="));
+    let is_secret = !password.is_empty() && !is_id(password);
+    let start = colon + 1;
+    (is_secret && (has_port || is_proxy || head.ends_with(b"//"))).then_some(start..start + length)
+}
+
+/// Whether a quote follows a blank.
+pub(super) fn is_quote_behind(rest: &[u8]) -> bool {
+    matches!(rest, [_, b'"' | b'\'' | b'`', ..])
+}
+
 /// How a password is spoken of.
 pub(super) enum Announcement {
     /// `--password …`
     Option,
     /// `password is …`: the value is so far behind the blank.
     Is(usize),
+    /// `password "…"`
+    Quote,
+    /// `client secret …`
+    Word,
 }
 
-/// Whether what is before and from a blank on speaks of a password.
+/// Whether what is before and, as written, from a blank on speaks of a password.
 pub(super) fn password_announcement(before: &[u8], rest: &[u8]) -> Option<Announcement> {
     let (_, start) = names::spoken(before)?;
     for verb in [&b" is "[..], b" was ", b" ist "] {
@@ -877,6 +1012,30 @@ pub(super) fn password_announcement(before: &[u8], rest: &[u8]) -> Option<Announ
             return Some(Announcement::Is(verb.len()));
         }
     }
+    // Whose it is: `password for dana@contoso.com: …`.
+    for preposition in [&b" for "[..], b" of ", b" ("] {
+        if rest.starts_with(preposition) {
+            let line = rest.iter().take(WORD);
+            let length = line
+                .take_while(|b| !matches!(b, b':' | b'\r' | b'\n'))
+                .count();
+            let is_sign = matches!(rest.get(length..), Some([b':', b' ', ..]));
+            return is_sign.then_some(Announcement::Is(length + 2));
+        }
+    }
+    if let Some(option) = option(before, start) {
+        return Some(option);
+    }
+    if is_quote_behind(rest) {
+        return Some(Announcement::Quote);
+    }
+    let word = rest.get(1..).unwrap_or_default().iter().take(SECRET);
+    let word = word.take_while(|b| shape::is_token_byte(**b)).count();
+    (word == SECRET).then_some(Announcement::Word)
+}
+
+/// Whether a name that starts here is an option of a command line.
+fn option(before: &[u8], start: usize) -> Option<Announcement> {
     let head = before.get(..start)?.iter().rev().take(WORD);
     let word = head.take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     let word = before.get(start - word.count()..)?;

@@ -9,6 +9,8 @@ pub(super) enum Kind {
     /// (`token: not found`) only what looks opaque is one. A name of several words is prose only
     /// with blanks: `access_token: …` is none.
     Tied,
+    /// What prose says that a secret is: a value that is no word.
+    Said,
     /// Only an opaque value of at least so many characters is a secret.
     Opaque(usize),
     /// A number to sign in with: four digits are enough.
@@ -72,6 +74,10 @@ const NAMES: &[Name] = &[
     ending("kennwort", Any),
     ending("mot de passe", Any),
     word("pass", Tied),
+    ending("pass word is", Said),
+    ending("pass phrase is", Said),
+    ending("pass code is", Said),
+    ending("secret is", Said),
     ending("secret", Any),
     ending("secrets", Any),
     ending("secret value", Any),
@@ -176,6 +182,8 @@ pub(super) enum Spoken {
     Scheme,
     /// A password on a command line or in prose: `--password …`, `the password is "…"`.
     Password,
+    /// A token or a code in quotes: `refresh token '…'`.
+    Token,
     /// The beginning of a key in PEM.
     PrivateKey,
 }
@@ -193,6 +201,9 @@ const SPOKEN: &[(&str, Spoken)] = &[
     ("pwd", Spoken::Password),
     ("passphrase", Spoken::Password),
     ("secret", Spoken::Password),
+    ("token", Spoken::Token),
+    ("authorization code", Spoken::Token),
+    ("auth code", Spoken::Token),
     ("private", Spoken::PrivateKey),
 ];
 
@@ -355,7 +366,8 @@ pub(super) fn spoken(text: &[u8]) -> Option<(Spoken, usize)> {
     let mut found = SPOKEN_INDEX.numbers(text).filter_map(|number| {
         let (name, spoken) = SPOKEN.get(number)?;
         let start = start_of(text, name)?;
-        let is_part = *spoken != Spoken::Password && !is_boundary(text, start);
+        let is_ending = matches!(spoken, Spoken::Password | Spoken::Token);
+        let is_part = !is_ending && !is_boundary(text, start);
         (!is_part).then_some((*spoken, start))
     });
     found.next()
@@ -380,6 +392,8 @@ fn start_of(text: &[u8], name: &str) -> Option<usize> {
             let before = text.get(..at)?;
             at -= match before {
                 [.., b'%', b'2', b'0'] => 3,
+                // A blank that does not break the line.
+                [.., 0xc2, 0xa0] => 2,
                 [.., b'_' | b'-' | b'.' | b' '] => 1,
                 _ => 0,
             };

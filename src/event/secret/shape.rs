@@ -187,6 +187,12 @@ const UPPER_HALVES: [u32; 8] = [
     0xc000, 0x8000, 0x8004, 0x8007, 0x8009, 0x801c, 0xcaa2, 0xcaa9,
 ];
 
+/// Whether a value is neither a word nor several: it has a digit or a sign in it.
+pub(super) fn is_no_word(value: &[u8]) -> bool {
+    let is_word = |b: &u8| b.is_ascii_alphabetic() || matches!(b, b'-' | b'.' | b',');
+    !value.iter().any(u8::is_ascii_whitespace) && !value.iter().all(is_word) && !is_id(value)
+}
+
 /// Whether a value is a code or says only that there is one: never a secret.
 pub(super) fn is_evidence(value: &[u8]) -> bool {
     let value = value.trim_ascii();

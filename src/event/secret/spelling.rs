@@ -31,6 +31,11 @@ impl Origin {
         self.start.saturating_sub(other.end)
     }
 
+    /// Where this is written.
+    pub(super) fn start(self) -> usize {
+        self.start
+    }
+
     /// Whether this is written as it is.
     pub(super) fn is_raw(self) -> bool {
         self.end - self.start == 1
@@ -82,7 +87,7 @@ impl Plain {
         if !self
             .bytes
             .iter()
-            .any(|b| is_introducer(*b) || matches!(b, 0xe2 | 0xef))
+            .any(|b| is_introducer(*b) || matches!(b, 0xc2 | 0xe2 | 0xef))
         {
             return false;
         }
@@ -144,6 +149,9 @@ pub(super) fn resolved(text: &[u8]) -> Option<(u8, usize)> {
         [0xef, 0xbc, 0x9d, ..] => Some((b'=', 3)),
         [0xe2, 0x80, 0x9c..=0x9f, ..] => Some((b'"', 3)),
         [0xe2, 0x80, 0x98..=0x9b, ..] => Some((b'\'', 3)),
+        // Blanks that do not break a line, as French writes them before a colon, and of no width.
+        [0xc2, 0xa0, ..] => Some((b' ', 2)),
+        [0xe2, 0x80, 0x8b | 0xaf, ..] => Some((b' ', 3)),
         _ => None,
     }
 }
