@@ -1,8 +1,8 @@
 //! Facts about events and codes, kept as data files beside this module and embedded.
 //!
-//! `knowledge/events.tsv` names every event of both providers and says what its fields hold: the
+//! `facts/events.tsv` names every event of both providers and says what its fields hold: the
 //! providers reuse templates, so a field's name often lies (`Method` of event 1144 is the user
-//! name). `knowledge/codes.tsv` names codes.
+//! name). `facts/codes.tsv` names codes.
 
 pub mod code;
 mod provider;

@@ -1,4 +1,4 @@
-//! The data files of `src/knowledge`: their form, their names against those of Windows, and that no
+//! The data files of `src/facts`: their form, their names against those of Windows, and that no
 //! advice in them does harm.
 
 use prtrace::facts::code::Code;

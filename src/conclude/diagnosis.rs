@@ -1,5 +1,5 @@
 //! What a window or run means and what to do about it: evidence → one of the causes in
-//! `knowledge/causes.toml`.
+//! `facts/causes.toml`.
 //!
 //! A rule is a condition with the reason it gives; the first that holds decides. The texts are data.
 

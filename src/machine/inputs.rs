@@ -158,7 +158,11 @@ pub(super) fn inputs(
         let is_folder = roots.is_folder(number);
         let gave_nothing = counts.events == 0 && !roots.holds_others(number);
         let skipped = gave_nothing.then(|| {
-            let problem = reason(problems, name).cloned();
+            let problem = reason(problems, name).filter(|problem| {
+                // Where logs were read, what is wrong in one of them is not the reason.
+                problem.path == **name || counts.logs == 0
+            });
+            let problem = problem.cloned();
             let problem = problem.unwrap_or_else(|| {
                 let problem = Problem {
                     path: name.to_string(),
