@@ -44,9 +44,9 @@ pub(crate) fn mask(text: &str) -> Cow<'_, str> {
 /// Whether the name of a field announces a secret. Of an event that the table of events has only a
 /// plain name counts: `AADPrt` and `NewToken` say yes or no.
 pub(crate) fn is_name(name: &str, is_known_event: bool) -> bool {
-    match names::kind(name.as_bytes()) {
+    match names::telling_kind(names::without_number(name.as_bytes())) {
         Some(Kind::Any | Kind::Credentials | Kind::Cookies) => true,
-        Some(Kind::Tied) => !is_known_event,
+        Some(Kind::Tied | Kind::Number) => !is_known_event,
         _ => false,
     }
 }
@@ -119,6 +119,7 @@ fn is_telling(bytes: &[u8], at: usize) -> bool {
             is_announced(before, after)
                 || has_userinfo(after)
                 || find::bare_userinfo(bytes, at).is_some()
+                || find::hashes(bytes, at).is_some()
         }
         _ => is_announced(before, after),
     }
@@ -165,7 +166,7 @@ fn ends_unencoded(text: &[u8]) -> bool {
 fn is_announced_behind_fillers(before: &[u8], after: &[u8]) -> bool {
     let is_behind_filler = match before {
         [.., b'%', _, _] | [.., b'\\', b'x' | b'X', _, _] => true,
-        [.., b'\\', b'u' | b'U', _, _, _, _] => true,
+        [.., b'\\' | b'%', b'u' | b'U', _, _, _, _] => true,
         [.., last] => !last.is_ascii_alphanumeric(),
         [] => false,
     };
@@ -180,8 +181,8 @@ fn is_announced_behind_fillers(before: &[u8], after: &[u8]) -> bool {
 }
 
 fn is_announced_by(name: &[u8], after: &[u8]) -> bool {
-    match names::kind(name) {
-        None | Some(Kind::Element) => false,
+    match names::kind(name).map(find::behind_sign) {
+        None => false,
         Some(Kind::Opaque(least)) => {
             let mut run = 0;
             let after = after.iter().take(OPAQUE_GAP + least);
@@ -198,6 +199,10 @@ fn is_announced_by(name: &[u8], after: &[u8]) -> bool {
             let words = value.iter().take(WORD);
             let words = words.take_while(|b| is_name_byte(**b) || **b == b' ');
             let words = value.get(..words.count()).unwrap_or_default();
+            // What an address names ends behind what is looked at here.
+            if words.starts_with(b"http") || words.starts_with(b"urn") {
+                return true;
+            }
             let is_end = |at: &usize| words.get(*at).is_none_or(|b| *b == b' ');
             let mut ends = (1..=words.len()).filter(is_end);
             ends.any(|end| {
@@ -217,6 +222,7 @@ fn without_fillers(mut text: &[u8]) -> Option<&[u8]> {
         look(1);
         text = match text {
             [rest @ .., b'%', _, _] => rest,
+            [rest @ .., b'%', b'u' | b'U', _, _, _, _] => rest,
             [rest @ .., b'\\', b'u' | b'U', _, _, _, _] => rest,
             [rest @ .., b'\\', b'x' | b'X', _, _] => rest,
             // Typographic quotes.
@@ -301,7 +307,9 @@ fn is_announced_by_blank(before: &[u8], rest: &[u8]) -> bool {
             Some(Announcement::Quote | Announcement::Word) => true,
             None => false,
         },
-        Some((Spoken::Token, _)) => find::is_quote_behind(rest),
+        Some((Spoken::Token, start)) => {
+            find::is_quote_behind(rest) || find::option(before, start).is_some()
+        }
         None => false,
     }
 }
@@ -326,9 +334,11 @@ fn is_telling_rare(bytes: &[u8], at: usize) -> bool {
                 b'<' => is_telling_tag(after),
                 b' ' if rest.starts_with(b"%") => is_announced_by_blank(before, after),
                 // Who encodes letters hides something, or encodes twice.
-                b'&' => ["lt;", "gt;", "#", "quot;", "apos;", "amp;", "nbsp;", "%"]
-                    .iter()
-                    .any(|entity| after.starts_with(entity.as_bytes())),
+                b'&' => [
+                    "lt;", "gt;", "#", "quot;", "apos;", "amp;", "nbsp;", "colon;", "equals;", "%",
+                ]
+                .iter()
+                .any(|entity| after.starts_with(entity.as_bytes())),
                 b'%' | b'\\' | b' ' | b'_' | b'-' | b'.' => true,
                 byte => byte.is_ascii_alphanumeric(),
             }
@@ -347,6 +357,9 @@ fn may_have_userinfo(after: &[u8]) -> bool {
 
 /// Whether the name of an element announces a secret.
 fn is_telling_tag(tag: &[u8]) -> bool {
+    if find::is_clixml(tag) {
+        return true;
+    }
     let letters = tag.iter().take(WORD);
     let name = letters
         .take_while(|b| is_name_byte(**b) || **b == b':')
@@ -452,6 +465,16 @@ mod tests {
             " for ",
             " \"",
             ".com:80",
+            ":500:",
+            "Value",
+            "_raw",
+            "%u003d",
+            "&colon;",
+            "<S N=\"",
+            "<Password Value=\"",
+            ")}.",
+            "REG_SZ ",
+            "http://",
             "//",
         ]);
         prop_oneof![
@@ -542,6 +565,25 @@ mod tests {
             "a:b@",
             "//a:b@",
             "a:",
+            "a:500:",
+            "<password value=\"",
+            "<password value=",
+            "<S N=\"password\">",
+            "<Key>password</Key>",
+            "<Key> password </Key><a>",
+            "<password>\r\n a",
+            "<password><a ",
+            "\r\n: ",
+            "-AccessToken ",
+            "-AccessToken \"a ",
+            "/pass:",
+            "password)}",
+            "password=a)})",
+            "password  REG_SZ  ",
+            "{\"name\":\"password\",[]",
+            "%u003d",
+            "\npass: aB3aB3aB3",
+            "tokenValue",
             "&password=a ",
             "\npassword: a b",
             "\u{a0}",

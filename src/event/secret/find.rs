@@ -19,6 +19,9 @@ const SECRET: usize = 24;
 /// The shortest token in place of a user.
 const USER_TOKEN: usize = 16;
 
+/// How many brackets and quotes may end a value.
+const CLOSERS: usize = 8;
+
 /// How far a form goes on behind a blank in a value.
 const FORM: usize = 256;
 
@@ -122,7 +125,8 @@ impl Finder<'_> {
             b':' => self
                 .announced(at)
                 .or_else(|| self.userinfo(at))
-                .or_else(|| self.bare_userinfo(at)),
+                .or_else(|| self.as_written(at, bare_userinfo))
+                .or_else(|| self.as_written(at, hashes)),
             b'=' => self.announced(at),
             b' ' => self.behind_blank(at),
             b'<' => {
@@ -148,7 +152,10 @@ impl Finder<'_> {
             }
         }
         if is_start {
-            self.run_end = self.skip(at, shape::is_token_byte);
+            // Tokens of personal accounts have the last three.
+            self.run_end = self.skip(at, |b| {
+                shape::is_token_byte(b) || matches!(b, b'!' | b'*' | b'$')
+            });
             let run = at..self.run_end;
             if self.is_opaque_token(&run) {
                 return Some(run);
@@ -222,8 +229,7 @@ impl Finder<'_> {
         let name_end = sign - fillers;
         let kind = names::telling_kind(names::without_number(self.bytes(0..name_end)))?;
         let is_quoted = self.bytes(name_end..sign).iter().any(|b| is_quote(*b));
-        match kind {
-            Kind::Element => None,
+        match behind_sign(kind) {
             Kind::Name => {
                 self.named(sign);
                 None
@@ -231,7 +237,7 @@ impl Finder<'_> {
             Kind::Credentials => self.credentials(sign),
             Kind::Challenge => self.challenge(sign),
             Kind::Cookies => self.cookies(sign, is_quoted),
-            _ => self.value(sign, kind, is_quoted),
+            kind => self.value(sign, kind, is_quoted),
         }
     }
 
@@ -241,11 +247,17 @@ impl Finder<'_> {
             self.byte(sign) == b'=' && !self.byte(sign + 1).is_ascii_whitespace() && sign > 0;
         let is_tied = is_quoted
             || is_quote(self.byte(start))
-            || is_adjacent && !is_blank(self.byte(sign - 1));
+            || is_adjacent && !is_blank(self.byte(sign - 1))
+            || self.is_switch(sign)
+            || kind == Kind::Tied && self.is_line(sign, start);
         let is_whole = matches!(kind, Kind::Any | Kind::Said) || kind == Kind::Tied && is_tied;
         let value = match self.byte(start) {
             quote if is_quote(quote) => self.quoted(start),
-            b'[' | b'{' if is_whole && kind != Kind::Said && !self.is_masked(start) => {
+            b'[' | b'{'
+                if is_whole
+                    && !matches!(kind, Kind::Said | Kind::Pair)
+                    && !self.is_masked(start) =>
+            {
                 self.ending(start, self.bracketed(start), sign)
             }
             _ if is_whole => {
@@ -283,6 +295,7 @@ impl Finder<'_> {
         match kind {
             Kind::Tied if is_tied => !is_id(value),
             Kind::Tied => looks_opaque(value, 12),
+            Kind::Pair => value.contains(&b':') && !is_id(value),
             Kind::Said => shape::is_no_word(value) && !is_evidence(value),
             Kind::Opaque(least) => looks_opaque(value, least) && !shape::is_symbol(value),
             Kind::Number => {
@@ -292,6 +305,31 @@ impl Finder<'_> {
             }
             _ => !is_evidence(value),
         }
+    }
+
+    /// Whether the name before a colon is a switch of a command line: `/pass:…`.
+    fn is_switch(&self, colon: usize) -> bool {
+        let name = self.bytes(0..colon).iter().rev().take(WORD);
+        let name = name.take_while(|b| b.is_ascii_alphanumeric()).count();
+        let is_alone = |before: usize| before == 0 || is_blank(self.byte(before - 1));
+        let slash = (colon - name).checked_sub(1);
+        let is_dash = |at: usize| matches!(self.byte(at), b'/' | b'-') && is_alone(at);
+        !is_blank(self.byte(colon + 1)) && name > 0 && slash.is_some_and(is_dash)
+    }
+
+    /// Whether a line has only a name and a word that is like a password: no prose.
+    fn is_line(&self, sign: usize, start: usize) -> bool {
+        let name = self.bytes(0..sign).iter().rev().take(WORD);
+        let name = name
+            .take_while(|b| is_name_byte(**b) || is_blank(**b))
+            .count();
+        let before = self.byte((sign - name).wrapping_sub(1));
+        let word = self.from(start).iter().take(WORD);
+        let word = word.take_while(|b| **b > b' ').count();
+        let next = self.byte(start + word);
+        matches!(before, 0 | b'\n')
+            && matches!(next, 0 | b'\r' | b'\n')
+            && shape::looks_like_password(self.bytes(start..start + word))
     }
 
     /// Where a value with blanks ends: before the next pair of a form, or at the end of a line that
@@ -459,17 +497,28 @@ impl Finder<'_> {
                 // Doubled in CSV, or between the charset and the value.
                 let same = self.from(at).iter().take(4);
                 let same = same.take_while(|b| **b == byte).count();
-                self.is_behind_value(self.byte(at + same))
+                self.is_behind_value(at + same)
             }
-            b'}' | b']' | b')' | b'>' => is_quote(next) || self.is_behind_value(next),
+            b'}' | b']' | b')' | b'>' => self.is_behind_value(at + 1),
             b'<' => next == b'/' || next == b'!' || self.is_tag(at + 1),
             _ => false,
         }
     }
 
-    /// Whether this byte can follow the bracket or quote that ends a value.
-    fn is_behind_value(&self, next: u8) -> bool {
-        next == 0 || next.is_ascii_whitespace() || is_quote(next) || b",;&}])><:.\\".contains(&next)
+    /// Whether what is here can follow the bracket or quote that ends a value. A password may have
+    /// brackets and signs in a row, too.
+    fn is_behind_value(&self, at: usize) -> bool {
+        let closers = self.from(at).iter().take(CLOSERS);
+        let closers = closers.take_while(|b| b"}])>\"'`".contains(b)).count();
+        let at = at + closers;
+        let (byte, next) = (self.byte(at), self.byte(at + 1));
+        let is_last = next == 0 || next.is_ascii_whitespace() || is_quote(next);
+        match byte {
+            0 | b'<' | b'\\' => true,
+            b',' | b';' | b'&' => is_last || is_bracket(next) || self.is_pair(at + 1, b"=:"),
+            b':' | b'.' => is_last,
+            _ => byte.is_ascii_whitespace() || closers == CLOSERS || is_bracket(byte),
+        }
     }
 
     /// Whether this was masked before.
@@ -653,12 +702,14 @@ impl Finder<'_> {
         is_secret.then_some(password..end)
     }
 
-    /// The password in `user:password@host:8080`.
-    fn bare_userinfo(&self, colon: usize) -> Option<Range<usize>> {
+    /// What is looked for behind a colon as it is written.
+    fn as_written(
+        &self,
+        colon: usize,
+        look: fn(&[u8], usize) -> Option<Range<usize>>,
+    ) -> Option<Range<usize>> {
         let origin = self.origin(colon);
-        let secret = origin
-            .is_raw()
-            .then(|| bare_userinfo(self.text, origin.start()))??;
+        let secret = origin.is_raw().then(|| look(self.text, origin.start()))??;
         Some(self.place(colon, secret.start)..self.place(colon, secret.end))
     }
 
@@ -687,7 +738,9 @@ impl Finder<'_> {
             return None;
         }
         match names::spoken(before)?.0 {
-            Spoken::Token => self.quoted_token(blank),
+            Spoken::Token => self
+                .quoted_token(blank)
+                .or_else(|| self.token_option(blank)),
             Spoken::Scheme => self.scheme_token(blank),
             Spoken::PrivateKey => self.private_key(blank),
             Spoken::Password => self.spoken_password(blank),
@@ -724,6 +777,25 @@ impl Finder<'_> {
         let text = self.bytes(token.clone());
         let is_token = is_quote(self.byte(end)) && looks_opaque(text, 16);
         (is_token && !shape::is_symbol(text)).then_some(token)
+    }
+
+    /// The token or key in `-AccessToken …`.
+    fn token_option(&self, blank: usize) -> Option<Range<usize>> {
+        let before = self.bytes(0..blank);
+        let (_, name) = names::spoken(before)?;
+        option(before, name)?;
+        if !matches!(names::telling_kind(before)?, Kind::Any | Kind::Tied)
+            || !self.origin(blank).is_raw()
+        {
+            return None;
+        }
+        let start = self.skip(blank, is_blank);
+        let value = match is_quote(self.byte(start)) {
+            true => self.quoted(start),
+            false => self.unquoted(start, blank),
+        };
+        let text = self.bytes(value.clone());
+        (!text.is_empty() && !text.starts_with(b"-") && !is_id(text)).then_some(value)
     }
 
     /// A password on a command line or in prose.
@@ -789,7 +861,8 @@ impl Finder<'_> {
         if is_quote(quote) {
             // `Token Broker` is no token.
             let words = self.from(start).iter().take(WORD);
-            let words = words.take_while(|b| is_name_byte(**b) || **b == b' ');
+            let is_part = |b: &&u8| is_name_byte(**b) || matches!(b, b' ' | b':' | b'/');
+            let words = words.take_while(is_part);
             name = start + words.count();
         }
         let kind = match names::telling_kind(self.bytes(start..name).trim_ascii_end()) {
@@ -804,6 +877,8 @@ impl Finder<'_> {
                 // Of an arrow.
                 b'>' if matches!(self.byte(at - 1), b'=' | b'-') => {}
                 b'>' if is_attribute => return self.expect_text(at + 1, kind),
+                b'[' if self.byte(at + 1) == b']' => at += 1,
+                b'{' if self.byte(at + 1) == b'}' => at += 1,
                 b'<' | b'{' | b'}' | b'[' | b']' => return,
                 b'\r' | b'\n' => {
                     let Some(line) = self.next_line(at) else {
@@ -850,7 +925,7 @@ impl Finder<'_> {
     /// Has the text of an element masked, or that of the first element in it.
     fn expect_text(&mut self, mut at: usize, kind: Kind) {
         let first = self.skip(at, |b| b.is_ascii_whitespace());
-        if self.byte(first) == b'<' && self.byte(first + 1).is_ascii_alphabetic() {
+        if self.is_start_tag(first) {
             let tag = self.from(first).iter().take(WORD);
             at = first + tag.take_while(|b| **b != b'>').count() + 1;
         }
@@ -864,16 +939,28 @@ impl Finder<'_> {
 
     /// What belongs to `<Key>password</Key>`: the text of the next element.
     fn named_by_element(&mut self, content: usize) {
+        let content = self.skip(content, |b| b.is_ascii_whitespace());
         let name = self.skip(content, is_name_byte);
         let kind = match names::telling_kind(self.bytes(content..name)) {
             Some(kind) if !matches!(kind, Kind::Name | Kind::Element) => kind,
             _ => return,
         };
+        let name = self.skip(name, |b| b.is_ascii_whitespace());
         if self.from(name).starts_with(b"</") {
             let tag = self.from(name).iter().take(WORD);
             let end = name + tag.take_while(|b| **b != b'>').count() + 1;
-            self.expect_text(end, kind);
+            // Its type may stand between.
+            let siblings = self.bytes(end..self.len().min(end + FORM));
+            let values = [&b"<Value>"[..], b"<value>"].into_iter();
+            let value = values
+                .filter_map(|value| memchr::memmem::find(siblings, value))
+                .min();
+            self.expect_text(end + value.unwrap_or(0), kind);
         }
+    }
+
+    fn is_start_tag(&self, at: usize) -> bool {
+        self.byte(at) == b'<' && self.byte(at + 1).is_ascii_alphabetic()
     }
 
     /// How far the next tag is, or as far as is looked.
@@ -899,6 +986,9 @@ impl Finder<'_> {
     /// The text of an element whose name announces a secret, or an attribute's.
     fn element(&mut self, open: usize) {
         let start = open + 1;
+        if is_clixml(self.from(start)) {
+            return self.named(self.skip(start, |b| b != b'='));
+        }
         let tag = self.from(start).iter().take(WORD);
         let name = tag.take_while(|b| is_name_byte(**b) || **b == b':').count();
         let name = start..start + name;
@@ -919,7 +1009,7 @@ impl Finder<'_> {
         };
         let end = name.end + end;
         if self.byte(end) != b'>' || self.byte(end - 1) == b'/' {
-            return;
+            return self.value_attribute(name.end..end, kind);
         }
         let content = end + 1;
         if kind == Kind::Name {
@@ -928,11 +1018,37 @@ impl Finder<'_> {
         match self.closer(&name, content) {
             Some(close) => self.expect(content..close, kind),
             // The rest was cut off. A placeholder in prose has a blank behind it.
+            None if self.is_start_tag(content) => {
+                if matches!(kind, Kind::Any | Kind::Tied) {
+                    self.expect(content..self.len(), kind);
+                }
+            }
+            None if matches!(self.byte(content), b'\r' | b'\n') => {
+                let line = self.skip(content, |b| b.is_ascii_whitespace());
+                let end = self.skip(line, |b| !matches!(b, b'\r' | b'\n' | b'<'));
+                if !self.bytes(line..end).contains(&b' ') {
+                    self.expect(line..end, kind);
+                }
+            }
             None if !self.byte(content).is_ascii_whitespace() => {
                 let close = self.skip(content, |b| b != b'<');
                 self.expect(content..close, kind);
             }
             None => {}
+        }
+    }
+
+    /// The value in `<Password Value="…"/>`.
+    fn value_attribute(&mut self, tag: Range<usize>, kind: Kind) {
+        let text = self.bytes(tag.clone());
+        let signs = memchr::memchr_iter(b'=', text);
+        let sign = signs
+            .map(|sign| tag.start + sign)
+            .find(|sign| ends_with_word(self.bytes(tag.start..*sign), b"value"));
+        if let Some(sign) = sign
+            && kind != Kind::Name
+        {
+            self.pending = self.value(sign, kind, true);
         }
     }
 
@@ -987,6 +1103,31 @@ pub(super) fn bare_userinfo(text: &[u8], colon: usize) -> Option<Range<usize>> {
     (is_secret && (has_port || is_proxy || head.ends_with(b"//"))).then_some(start..start + length)
 }
 
+/// The LM and NT hash behind a user's number: `Administrator:500:…:…:::`.
+pub(super) fn hashes(text: &[u8], colon: usize) -> Option<Range<usize>> {
+    let hashes = text.get(colon + 1..colon + 66)?;
+    let (lm, rest) = hashes.split_at_checked(32)?;
+    let [b':', nt @ ..] = rest else {
+        return None;
+    };
+    let is_hash = |hash: &[u8]| hash.iter().all(u8::is_ascii_hexdigit);
+    (is_hash(lm) && is_hash(nt)).then_some(colon + 1..colon + 66)
+}
+
+/// What a name says about the value behind its sign.
+pub(super) fn behind_sign(kind: Kind) -> Kind {
+    match kind {
+        // Elements of this name are secrets; elsewhere only keys are.
+        Kind::Element => Kind::Opaque(32),
+        kind => kind,
+    }
+}
+
+/// Whether the tag of a string in PowerShell's XML begins here: `<S N="Password">`.
+pub(super) fn is_clixml(tag: &[u8]) -> bool {
+    tag.starts_with(b"S N=") || tag.starts_with(b"SS N=")
+}
+
 /// Whether a quote follows a blank.
 pub(super) fn is_quote_behind(rest: &[u8]) -> bool {
     matches!(rest, [_, b'"' | b'\'' | b'`', ..])
@@ -1012,6 +1153,11 @@ pub(super) fn password_announcement(before: &[u8], rest: &[u8]) -> Option<Announ
             return Some(Announcement::Is(verb.len()));
         }
     }
+    // As `reg query` shows it.
+    let value = rest.trim_ascii_start();
+    if value.starts_with(b"REG_SZ ") {
+        return Some(Announcement::Is(rest.len() - value.len() + 7));
+    }
     // Whose it is: `password for dana@contoso.com: …`.
     for preposition in [&b" for "[..], b" of ", b" ("] {
         if rest.starts_with(preposition) {
@@ -1035,7 +1181,7 @@ pub(super) fn password_announcement(before: &[u8], rest: &[u8]) -> Option<Announ
 }
 
 /// Whether a name that starts here is an option of a command line.
-fn option(before: &[u8], start: usize) -> Option<Announcement> {
+pub(super) fn option(before: &[u8], start: usize) -> Option<Announcement> {
     let head = before.get(..start)?.iter().rev().take(WORD);
     let word = head.take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     let word = before.get(start - word.count()..)?;
@@ -1060,7 +1206,9 @@ fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
 
 /// What may stand between a name and its sign.
 pub(super) fn is_filler(byte: u8) -> bool {
-    is_quote(byte) || is_blank(byte) || matches!(byte, b'\\' | b'[' | b']' | b'.' | b'*')
+    is_quote(byte)
+        || is_blank(byte)
+        || matches!(byte, b'\\' | b'[' | b']' | b'.' | b'*' | b'\r' | b'\n')
 }
 
 pub(super) fn is_quote(byte: u8) -> bool {

@@ -25,6 +25,10 @@ pub(super) enum Kind {
     Element,
     /// The value may itself be a name: `name="password" value="…"`.
     Name,
+    /// A user and a password in one (`dana:…`); anything else is none.
+    Pair,
+    /// Says how the value is written, of the name before it: `password_raw`, `tokenValue`.
+    Suffix,
     /// No secret, though a shorter name at its end tells one.
     Plain,
 }
@@ -64,8 +68,6 @@ const NAMES: &[Name] = &[
     ending("pass words", Any),
     ending("pass word confirmation", Any),
     ending("pass word confirm", Any),
-    ending("pass word text", Any),
-    ending("pass word value", Any),
     ending("passwd", Any),
     ending("pwd", Any),
     ending("pass phrase", Any),
@@ -73,17 +75,37 @@ const NAMES: &[Name] = &[
     ending("passwort", Any),
     ending("kennwort", Any),
     ending("mot de passe", Any),
+    ending("contraseña", Any),
+    ending("wachtwoord", Any),
+    ending("lösenord", Any),
+    ending("adgangskode", Any),
+    ending("passord", Any),
+    ending("пароль", Any),
+    ending("パスワード", Any),
+    ending("密码", Any),
+    ending("密碼", Any),
+    word("senha", Any),
+    word("hasło", Any),
+    word("heslo", Any),
     word("pass", Tied),
+    word("pw", Tied),
+    ending("access pass", Any),
+    ending("user pass", Any),
+    ending("db pass", Any),
+    ending("proxy pass", Any),
+    word("auth", Pair),
+    word("credential", Tied),
+    word("credentials", Tied),
     ending("pass word is", Said),
     ending("pass phrase is", Said),
     ending("pass code is", Said),
     ending("secret is", Said),
     ending("secret", Any),
     ending("secrets", Any),
-    ending("secret value", Any),
     ending("client assertion", Any),
     ending("saml assertion", Any),
     ending("saml response", Any),
+    ending("saml2 response", Any),
     // Unlike `dwResult`.
     word("wresult", Any),
     ending("assertion", Tied),
@@ -97,6 +119,8 @@ const NAMES: &[Name] = &[
     ending("token hint", Tied),
     word("jwt", Tied),
     word("prt", Tied),
+    word("bprt", Tied),
+    ending("kerberos ticket", Tied),
     ending("bearer", Tied),
     ending("refresh token credential", Any),
     ending("device credential", Any),
@@ -112,11 +136,24 @@ const NAMES: &[Name] = &[
     ending("mfa code", Number),
     ending("pin code", Number),
     word("pin", Number),
+    ending("security code", Number),
+    ending("additional auth data", Number),
     word("otp", Number),
+    word("otc", Number),
     word("totp", Number),
     word("code", Opaque(20)),
     // Keys.
     ending("session key", Tied),
+    ending("session key jwe", Any),
+    ending("client key", Tied),
+    ending("message buffer", Tied),
+    ending("key material", Any),
+    word("psk", Tied),
+    ending("sas key", Any),
+    ending("primary key", Opaque(16)),
+    ending("secondary key", Opaque(16)),
+    ending("storage key", Opaque(16)),
+    ending("workspace key", Opaque(16)),
     ending("account key", Any),
     ending("access key", Any),
     ending("secret key", Any),
@@ -148,6 +185,14 @@ const NAMES: &[Name] = &[
     ending("msisauth", Any),
     ending("msisauthenticated", Any),
     ending("fedauth", Any),
+    ending("aspxauth", Any),
+    ending("msissignout", Any),
+    ending("mspauth", Any),
+    ending("rpssecauth", Any),
+    ending("msaauth", Any),
+    ending("cpim sso", Any),
+    word("estssc", Any),
+    word("esctx", Any),
     word("buid", Tied),
     word("rtfa", Tied),
     // Headers.
@@ -158,8 +203,20 @@ const NAMES: &[Name] = &[
     ending("cookies", Cookies),
     // WS-Trust and XML encryption. What asks for a token holds none.
     ending("request security token", Plain),
-    ending("cipher value", Element),
+    ending("cipher value", Any),
     ending("key value", Element),
+    // Without the number of `base64`.
+    word("base", Suffix),
+    word("blob", Suffix),
+    word("clear", Suffix),
+    word("current", Suffix),
+    word("new", Suffix),
+    word("old", Suffix),
+    word("pem", Suffix),
+    word("plain", Suffix),
+    word("raw", Suffix),
+    word("text", Suffix),
+    word("value", Suffix),
     word("name", Kind::Name),
     word("key", Kind::Name),
     word("field", Kind::Name),
@@ -182,7 +239,7 @@ pub(super) enum Spoken {
     Scheme,
     /// A password on a command line or in prose: `--password …`, `the password is "…"`.
     Password,
-    /// A token or a code in quotes: `refresh token '…'`.
+    /// A token, a code or a key in quotes or on a command line: `refresh token '…'`.
     Token,
     /// The beginning of a key in PEM.
     PrivateKey,
@@ -202,6 +259,7 @@ const SPOKEN: &[(&str, Spoken)] = &[
     ("passphrase", Spoken::Password),
     ("secret", Spoken::Password),
     ("token", Spoken::Token),
+    ("key", Spoken::Token),
     ("authorization code", Spoken::Token),
     ("auth code", Spoken::Token),
     ("private", Spoken::PrivateKey),
@@ -330,6 +388,20 @@ pub(super) fn may_be_spoken(text: &[u8]) -> bool {
 
 /// The kind of the name that a text ends with, the longest one.
 pub(super) fn kind(text: &[u8]) -> Option<Kind> {
+    let (kind, start) = longest(text)?;
+    if kind != Suffix {
+        return Some(kind);
+    }
+    let name = match text.get(..start)? {
+        [name @ .., b'_' | b'-' | b'.' | b' '] => name,
+        name => name,
+    };
+    let (kind, _) = longest(without_number(name))?;
+    (!matches!(kind, Suffix | Element | Kind::Name | Plain)).then_some(kind)
+}
+
+/// The kind of the longest name that a text ends with, and where it starts.
+fn longest(text: &[u8]) -> Option<(Kind, usize)> {
     let found = NAME_INDEX.numbers(text).filter_map(|number| {
         let name = NAMES.get(number)?;
         let start = start_of(text, name.name)?;
@@ -338,9 +410,9 @@ pub(super) fn kind(text: &[u8]) -> Option<Kind> {
             Tied if name.name.contains(' ') && !is_prose() => Any,
             kind => kind,
         };
-        (!name.is_word || is_boundary(text, start)).then_some((start, kind))
+        (!name.is_word || is_boundary(text, start)).then_some((kind, start))
     });
-    found.min_by_key(|(start, _)| *start).map(|(_, kind)| kind)
+    found.min_by_key(|(_, start)| *start)
 }
 
 /// The kind of the name that a resolved text ends with, if it tells a secret. In one that is not

@@ -133,6 +133,7 @@ pub(super) fn is_introducer(byte: u8) -> bool {
 /// The character that is encoded at the start of the text, and how many bytes it takes.
 pub(super) fn resolved(text: &[u8]) -> Option<(u8, usize)> {
     match text {
+        [b'%', b'u' | b'U', rest @ ..] => Some((hex(rest, 4)?, 6)),
         [b'%', rest @ ..] => Some((hex(rest, 2)?, 3)),
         [b'\\', b'u' | b'U', rest @ ..] => Some((hex(rest, 4)?, 6)),
         [b'\\', b'x' | b'X', rest @ ..] => Some((hex(rest, 2)?, 4)),
@@ -164,6 +165,8 @@ fn entity(name: &[u8]) -> Option<u8> {
         b"quot" => Some(b'"'),
         b"apos" => Some(b'\''),
         b"nbsp" => Some(b' '),
+        b"colon" => Some(b':'),
+        b"equals" => Some(b'='),
         [b'#', b'x' | b'X', digits @ ..] => hex(digits, digits.len()),
         [b'#', digits @ ..] => {
             let number = str::from_utf8(digits).ok()?.parse().ok()?;
