@@ -581,6 +581,9 @@ mod tests {
             "password=a)})",
             "password  REG_SZ  ",
             "{\"name\":\"password\",[]",
+            "\"value\":\"",
+            "\"value\":\"a\",\"name\":\"code\",",
+            "value='a name=",
             "%u003d",
             "\npass: aB3aB3aB3",
             "tokenValue",
@@ -618,18 +621,21 @@ mod tests {
                 parts.push(format!("{sign}{filler}"));
             }
         }
-        for name in names::all() {
-            for sign in ["", "=", ": ", "=\"", "=[", "=a,"] {
-                parts.push(format!("{name}{sign}"));
-            }
-        }
-        for part in parts {
+        // What begins the text is open until its end; without it the fast look goes on.
+        let parts = parts
+            .into_iter()
+            .map(|part| (part, &["password ", "a "][..]));
+        let names = names::all().into_iter().flat_map(|name| {
+            let signs = ["", "=", ": ", "=\"", "=[", "=a,"].into_iter();
+            signs.map(move |sign| (format!("{name}{sign}"), &["password "][..]))
+        });
+        for (part, heads) in parts.chain(names) {
             let looked = |length: usize| {
                 LOOKED.set(0);
                 let text = part.repeat(length / part.len());
-                // What begins the text is open until its end; without it the fast look goes on.
-                mask(&format!("password {text}"));
-                mask(&format!("a {text}"));
+                for head in heads {
+                    mask(&format!("{head}{text}"));
+                }
                 LOOKED.get()
             };
             // Windows of a fixed size are full in either.

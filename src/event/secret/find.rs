@@ -227,7 +227,11 @@ impl Finder<'_> {
         let before = self.bytes(0..sign);
         let fillers = before.iter().rev().take_while(|b| is_filler(**b)).count();
         let name_end = sign - fillers;
-        let kind = names::telling_kind(names::without_number(self.bytes(0..name_end)))?;
+        let name = names::without_number(self.bytes(0..name_end));
+        let Some(kind) = names::telling_kind(name) else {
+            let is_value = ends_with_word(name, b"value");
+            return is_value.then(|| self.value_before_name(sign)).flatten();
+        };
         let is_quoted = self.bytes(name_end..sign).iter().any(|b| is_quote(*b));
         match behind_sign(kind) {
             Kind::Name => {
@@ -239,6 +243,41 @@ impl Finder<'_> {
             Kind::Cookies => self.cookies(sign, is_quoted),
             kind => self.value(sign, kind, is_quoted),
         }
+    }
+
+    /// The value in `"value":"…","name":"password"`.
+    fn value_before_name(&self, sign: usize) -> Option<Range<usize>> {
+        let open = self.value_start(sign)?;
+        let quote = self.byte(open);
+        if !is_quote(quote) {
+            return None;
+        }
+        let escaped = self.origin(open).escaped;
+        let mut places = open + 1..self.len().min(open + FORM);
+        let closes = |at: &usize| self.byte(*at) == quote && self.origin(*at).escaped <= escaped;
+        let end = places.find(closes)?;
+        let rest = self.bytes(end..self.len().min(end + FORM));
+        let object = rest
+            .iter()
+            .take_while(|b| !matches!(b, b'<' | b'>' | b'{' | b'}' | b'[' | b']' | b'\n'));
+        let object = rest.get(..object.count())?;
+        let mut signs = memchr::memchr2_iter(b':', b'=', object);
+        let is_named = signs.any(|at| {
+            let before = object.get(..at).unwrap_or_default();
+            let fillers = before.iter().rev().take_while(|b| is_filler(**b)).count();
+            let word = before.get(..at - fillers).unwrap_or_default();
+            let name = object.get(at + 1..).unwrap_or_default();
+            let name = name.get(name.iter().take_while(|b| is_filler(**b)).count()..);
+            let name = name.unwrap_or_default();
+            let length = name.iter().take_while(|b| is_name_byte(**b)).count();
+            let kind = name.get(..length).and_then(names::telling_kind);
+            let is_whole = name.get(length).is_some_and(|b| is_quote(*b));
+            ends_with_word(word, b"name")
+                && is_whole
+                && matches!(kind, Some(Kind::Any | Kind::Tied))
+        });
+        let value = open + 1..end;
+        (is_named && !is_id(self.bytes(value.clone()))).then_some(value)
     }
 
     fn value(&self, sign: usize, kind: Kind, is_quoted: bool) -> Option<Range<usize>> {
@@ -261,8 +300,12 @@ impl Finder<'_> {
                 self.ending(start, self.bracketed(start), sign)
             }
             _ if is_whole => {
-                let value = self.unquoted(start, sign);
-                value.start..self.with_blanks(sign, value.end).unwrap_or(value.end)
+                let word = self.unquoted(start, sign);
+                let is_report = is_evidence(self.bytes(word.clone())) || self.is_duration(&word);
+                let end = (!is_report)
+                    .then(|| self.with_blanks(sign, &word))
+                    .flatten();
+                word.start..end.unwrap_or(word.end)
             }
             // What it looks like shows at its beginning: names in a row are not read to the end
             // each.
@@ -334,7 +377,8 @@ impl Finder<'_> {
 
     /// Where a value with blanks ends: before the next pair of a form, or at the end of a line that
     /// another field follows. Elsewhere prose may stand behind the blank.
-    fn with_blanks(&self, sign: usize, blank: usize) -> Option<usize> {
+    fn with_blanks(&self, sign: usize, word: &Range<usize>) -> Option<usize> {
+        let blank = word.end;
         if !is_blank(self.byte(blank)) || self.origin(sign).percent > 0 {
             return None;
         }
@@ -354,8 +398,10 @@ impl Finder<'_> {
                 let ends = |b: &u8| is_quote(*b) || matches!(b, b'<' | b'\r' | b'\n' | 0);
                 let end = blank + line.position(ends)?;
                 let next = self.next_line(end)?;
-                let is_raw = self.origin(end).escaped == 0;
-                (is_raw && self.is_field(self.skip(next, is_blank))).then_some(end)
+                // A line of mere words is prose.
+                let mut words = self.bytes(word.start..end).split(|b| is_blank(*b));
+                let is_whole = self.origin(end).escaped == 0 && words.any(shape::is_no_word);
+                (is_whole && self.is_field(self.skip(next, is_blank))).then_some(end)
             }
             _ => None,
         }
@@ -769,7 +815,9 @@ impl Finder<'_> {
     fn quoted_token(&self, blank: usize) -> Option<Range<usize>> {
         let origin = self.origin(blank);
         let rest = self.text.get(origin.start()..).unwrap_or_default();
-        if !origin.is_raw() || !is_quote_behind(rest) {
+        // Keys are quoted by their IDs.
+        let is_key = ends_with_word(self.bytes(0..blank), b"key");
+        if !origin.is_raw() || !is_quote_behind(rest) || is_key {
             return None;
         }
         let end = self.skip(blank + 2, |b| !b.is_ascii_whitespace() && !is_quote(b));
@@ -1106,6 +1154,11 @@ pub(super) fn bare_userinfo(text: &[u8], colon: usize) -> Option<Range<usize>> {
 /// The LM and NT hash behind a user's number: `Administrator:500:…:…:::`.
 pub(super) fn hashes(text: &[u8], colon: usize) -> Option<Range<usize>> {
     let hashes = text.get(colon + 1..colon + 66)?;
+    let user = text.get(..colon)?.iter().rev().take(WORD);
+    let mut user = user.skip_while(|b| b.is_ascii_digit());
+    if user.next() != Some(&b':') {
+        return None;
+    }
     let (lm, rest) = hashes.split_at_checked(32)?;
     let [b':', nt @ ..] = rest else {
         return None;
