@@ -357,7 +357,7 @@ fn may_have_userinfo(after: &[u8]) -> bool {
 
 /// Whether the name of an element announces a secret.
 fn is_telling_tag(tag: &[u8]) -> bool {
-    if find::is_clixml(tag) {
+    if find::is_clixml(tag) || find::is_input(tag) {
         return true;
     }
     let letters = tag.iter().take(WORD);
@@ -581,6 +581,9 @@ mod tests {
             "password=a)})",
             "password  REG_SZ  ",
             "{\"name\":\"password\",[]",
+            "<input type=\"password\" ",
+            "<input value='",
+            "-password (",
             "\"value\":\"",
             "\"value\":\"a\",\"name\":\"code\",",
             "value='a name=",

@@ -241,8 +241,17 @@ impl Finder<'_> {
             Kind::Credentials => self.credentials(sign),
             Kind::Challenge => self.challenge(sign),
             Kind::Cookies => self.cookies(sign, is_quoted),
+            // Another spelling of the quote is no such name to the fast look.
+            Kind::Mixed if !self.is_written_behind_quote(name_end - 1) => None,
             kind => self.value(sign, kind, is_quoted),
         }
+    }
+
+    /// Whether a quote is written before a letter, both as they are.
+    fn is_written_behind_quote(&self, letter: usize) -> bool {
+        let origin = self.origin(letter);
+        let quote = origin.start().checked_sub(1);
+        origin.is_raw() && quote.and_then(|quote| self.text.get(quote)) == Some(&b'"')
     }
 
     /// The value in `"value":"…","name":"password"`.
@@ -339,6 +348,7 @@ impl Finder<'_> {
             Kind::Tied if is_tied => !is_id(value),
             Kind::Tied => looks_opaque(value, 12),
             Kind::Pair => value.contains(&b':') && !is_id(value),
+            Kind::Mixed => shape::looks_generated(value),
             Kind::Said => shape::is_no_word(value) && !is_evidence(value),
             Kind::Opaque(least) => looks_opaque(value, least) && !shape::is_symbol(value),
             Kind::Number => {
@@ -868,7 +878,15 @@ impl Finder<'_> {
             let is_secret = !value.is_empty() && !is_prose && !is_evidence(text);
             return is_secret.then_some(value);
         }
-        let value = self.unquoted(start, blank);
+        // What a command in parentheses returns: `(ConvertTo-SecureString "…")`.
+        let line = self.from(start).iter().take(FORM);
+        let line = line
+            .take_while(|b| !matches!(b, b')' | b'\r' | b'\n'))
+            .count();
+        let value = match self.byte(start) {
+            b'(' if is_option && self.byte(start + line) == b')' => start + 1..start + line,
+            _ => self.unquoted(start, blank),
+        };
         let text = self.bytes(value.clone());
         let is_secret = match is_option {
             true => !text.starts_with(b"-") && !is_evidence(text),
@@ -1037,6 +1055,9 @@ impl Finder<'_> {
         if is_clixml(self.from(start)) {
             return self.named(self.skip(start, |b| b != b'='));
         }
+        if is_input(self.from(start)) {
+            return self.input(start);
+        }
         let tag = self.from(start).iter().take(WORD);
         let name = tag.take_while(|b| is_name_byte(**b) || **b == b':').count();
         let name = start..start + name;
@@ -1083,6 +1104,16 @@ impl Finder<'_> {
                 self.expect(content..close, kind);
             }
             None => {}
+        }
+    }
+
+    /// The value in `<input type="password" value="…">`.
+    fn input(&mut self, start: usize) {
+        let tag = self.from(start).iter().take(TAG);
+        let tag = start..start + tag.take_while(|b| !matches!(b, b'<' | b'>')).count();
+        let mut words = self.bytes(tag.clone()).split(|b| is_quote(*b));
+        if words.any(|word| names::telling_kind(word) == Some(Kind::Any)) {
+            self.value_attribute(tag, Kind::Any);
         }
     }
 
@@ -1176,6 +1207,11 @@ pub(super) fn behind_sign(kind: Kind) -> Kind {
     }
 }
 
+/// Whether the tag of a field of a form begins here.
+pub(super) fn is_input(tag: &[u8]) -> bool {
+    tag.starts_with(b"input ") || tag.starts_with(b"INPUT ")
+}
+
 /// Whether the tag of a string in PowerShell's XML begins here: `<S N="Password">`.
 pub(super) fn is_clixml(tag: &[u8]) -> bool {
     tag.starts_with(b"S N=") || tag.starts_with(b"SS N=")
@@ -1218,8 +1254,9 @@ pub(super) fn password_announcement(before: &[u8], rest: &[u8]) -> Option<Announ
             let length = line
                 .take_while(|b| !matches!(b, b':' | b'\r' | b'\n'))
                 .count();
-            let is_sign = matches!(rest.get(length..), Some([b':', b' ', ..]));
-            return is_sign.then_some(Announcement::Is(length + 2));
+            if matches!(rest.get(length..), Some([b':', b' ', ..])) {
+                return Some(Announcement::Is(length + 2));
+            }
         }
     }
     if let Some(option) = option(before, start) {

@@ -25,6 +25,9 @@ pub(super) enum Kind {
     Element,
     /// The value may itself be a name: `name="password" value="…"`.
     Name,
+    /// A name of one letter: only what has letters of both cases and digits, and is no name of a
+    /// program, is a secret.
+    Mixed,
     /// A user and a password in one (`dana:…`); anything else is none.
     Pair,
     /// Says how the value is written, of the name before it: `password_raw`, `tokenValue`.
@@ -205,6 +208,10 @@ const NAMES: &[Name] = &[
     ending("request security token", Plain),
     ending("cipher value", Any),
     ending("key value", Element),
+    // The password of Windows LAPS, and parts of private keys in JSON.
+    ending("\"p", Mixed),
+    ending("\"k", Mixed),
+    ending("\"d", Mixed),
     // Without the number of `base64`.
     word("base", Suffix),
     word("blob", Suffix),
@@ -397,7 +404,7 @@ pub(super) fn kind(text: &[u8]) -> Option<Kind> {
         name => name,
     };
     let (kind, _) = longest(without_number(name))?;
-    (!matches!(kind, Suffix | Element | Kind::Name | Plain)).then_some(kind)
+    (!matches!(kind, Suffix | Element | Kind::Name | Plain | Mixed)).then_some(kind)
 }
 
 /// The kind of the longest name that a text ends with, and where it starts.
@@ -486,7 +493,7 @@ fn is_boundary(text: &[u8], start: usize) -> bool {
     };
     match before {
         [] | [.., b'%', _, _] | [.., b'\\', _] => true,
-        [.., b'\\', b'u', _, _, _, _] | [.., b'\\', b'x', _, _] => true,
+        [.., b'\\' | b'%', b'u' | b'U', _, _, _, _] | [.., b'\\', b'x' | b'X', _, _] => true,
         [.., last] if !last.is_ascii_alphanumeric() => true,
         [.., last] => first.is_ascii_uppercase() && !last.is_ascii_uppercase(),
     }

@@ -193,6 +193,15 @@ pub(super) fn is_no_word(value: &[u8]) -> bool {
     !value.iter().any(u8::is_ascii_whitespace) && !value.iter().all(is_word) && !is_id(value)
 }
 
+/// Whether a value looks generated, with any signs in it.
+pub(super) fn looks_generated(value: &[u8]) -> bool {
+    value.len() >= 12
+        && classes(value) == 3
+        && !value.iter().any(u8::is_ascii_whitespace)
+        && !is_id(value)
+        && !is_symbol(value)
+}
+
 /// Whether a value is a code or says only that there is one: never a secret.
 pub(super) fn is_evidence(value: &[u8]) -> bool {
     let value = value.trim_ascii();
