@@ -114,6 +114,31 @@ fn no_format_holds_a_secret_of_a_log() {
 }
 
 #[test]
+fn no_name_of_a_computer_or_field_holds_a_secret() {
+    let events = format!(
+        "computer password:{MARKER}.contoso.com\n\
+         10:00:00 1006\n\
+         10:00:01 1999 token%3d{MARKER}x=value @task=101 @only @level=1\n\
+         10:00:02 1007 Status=0xC000006D\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    scenario::write_to(&events, folder.path()).unwrap();
+    for arguments in [
+        &["."][..],
+        &["--all", "."],
+        &["--format", "json", "."],
+        &["--format", "jsonl", "."],
+        &["--format", "csv", "."],
+        &["timeline", "."],
+        &["timeline", "--format", "json", "."],
+    ] {
+        let output = run(folder.path(), arguments);
+        assert!(output.contains("password:[masked]"), "{arguments:?}");
+        holds_none(&output, &format!("{arguments:?}"));
+    }
+}
+
+#[test]
 fn what_is_pasted_is_shown_without_its_secrets() {
     let texts = masked();
     for text in &texts {

@@ -2,6 +2,7 @@
 //! usual shape, else out of the XML that the evtx crate makes of them.
 
 use crate::base::xml::push_entity;
+use crate::event::secret;
 use crate::event::{Collector, Event, FieldNames, Header, Headers, Level, Meaning, Values, guid};
 use crate::evtx::chunk::{RECORD_HEADER_SIZE, RECORD_MAGIC, SMALLEST_RECORD, Span};
 use crate::evtx::typed::{self, Templates};
@@ -61,7 +62,12 @@ pub(crate) fn intern(strings: &mut HashSet<Arc<str>>, text: &str) -> Arc<str> {
     if let Some(known) = strings.get(text) {
         return Arc::clone(known);
     }
-    let new: Arc<str> = text.into();
+    // A name from a hostile log may hold a secret as well as any value.
+    let masked = secret::mask(text);
+    if let Some(known) = strings.get(&*masked) {
+        return Arc::clone(known);
+    }
+    let new: Arc<str> = masked.into();
     strings.insert(Arc::clone(&new));
     new
 }
