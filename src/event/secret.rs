@@ -118,11 +118,18 @@ fn is_telling(bytes: &[u8], at: usize) -> bool {
         b':' => {
             is_announced(before, after)
                 || has_userinfo(after)
-                || find::bare_userinfo(bytes, at).is_some()
-                || find::hashes(bytes, at).is_some()
+                // Nearly every colon has one of these behind it.
+                || !matches!(after, [] | [0..=b' ' | b'/' | b'"' | b'\'' | b'\\', ..])
+                    && has_bare_secret(bytes, at)
         }
         _ => is_announced(before, after),
     }
+}
+
+/// Whether a secret that no name announces follows a colon.
+#[inline(never)]
+fn has_bare_secret(bytes: &[u8], colon: usize) -> bool {
+    find::bare_userinfo(bytes, colon).is_some() || find::hashes(bytes, colon).is_some()
 }
 
 /// Whether the text before a sign ends with a name, and the text behind it may be a secret.

@@ -1158,7 +1158,11 @@ impl Finder<'_> {
 pub(super) fn bare_userinfo(text: &[u8], colon: usize) -> Option<Range<usize>> {
     let (before, rest) = text.split_at_checked(colon)?;
     let (_, after) = rest.split_first()?;
-    if !before.last()?.is_ascii_alphanumeric() || !after.first()?.is_ascii_graphic() {
+    let first = *after.first()?;
+    if !before.last()?.is_ascii_alphanumeric()
+        || !first.is_ascii_graphic()
+        || matches!(first, b'/' | b'"' | b'\'' | b'\\')
+    {
         return None;
     }
     let is_end = |b: u8| b <= b' ' || is_quote(b) || b"/<>(,;&|\\".contains(&b);
