@@ -1166,10 +1166,14 @@ pub(super) fn bare_userinfo(text: &[u8], colon: usize) -> Option<Range<usize>> {
         return None;
     }
     let is_end = |b: u8| b <= b' ' || is_quote(b) || b"/<>(,;&|\\".contains(&b);
-    let password = after.iter().take(WORD);
-    let length = password.take_while(|b| **b != b'@' && !is_end(**b)).count();
+    // Most colons have no at sign near them.
+    let near = after.get(..=WORD).unwrap_or(after);
+    let length = memchr::memchr(b'@', near)?;
     let (password, host) = after.split_at_checked(length)?;
     let host = host.strip_prefix(b"@")?;
+    if password.iter().any(|b| is_end(*b)) {
+        return None;
+    }
     let user = before.iter().rev().take(WORD);
     let user = user.take_while(|b| is_name_byte(**b) || **b == b'\\');
     let head = before.get(..colon - user.count())?;
