@@ -242,7 +242,7 @@ pub(crate) struct Logs {
     /// Only what happened within 5 minutes of this time (UTC), with whole windows and runs
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) at: Option<DateTime<Utc>>,
-    /// Only the windows of this user (user principal name or SID), and registration runs
+    /// Only what concerns this user (user principal name or SID), with the device's registration runs
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
     #[command(flatten)]

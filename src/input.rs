@@ -330,7 +330,10 @@ pub(crate) fn volume_beside_others(candidate: &Candidate, kind: Kind) -> Option<
 }
 
 /// The endings of event logs and archives.
-const EVIDENCE: [&str; 8] = ["evtx", "zip", "cab", "tar", "gz", "tgz", "7z", "rar"];
+const EVIDENCE: [&str; 17] = [
+    "evtx", "zip", "zipx", "cab", "tar", "gz", "tgz", "7z", "rar", "xz", "txz", "bz2", "tbz",
+    "tbz2", "zst", "tzst", "lz4",
+];
 
 /// Whether a file is an event log or archive by its name, so that it must be told if it is none.
 pub(crate) fn claims_evidence(name: &str) -> bool {

@@ -278,8 +278,14 @@ pub fn use_this_thread(options: Options) -> Result<(), Error> {
     started.map_err(|error| no_threads(options, &error))
 }
 
+/// A worker's stack, in bytes. Archives in archives are read by recursion, 64 deep at most, and a
+/// worker that waits for a part of one may begin another. Only what is used takes memory.
+const STACK: usize = 16 << 20;
+
 fn threads(options: Options) -> rayon::ThreadPoolBuilder {
-    rayon::ThreadPoolBuilder::new().num_threads(options.threads)
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads)
+        .stack_size(STACK)
 }
 
 fn no_threads(options: Options, error: &rayon::ThreadPoolBuildError) -> Error {

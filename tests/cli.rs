@@ -146,6 +146,7 @@ fn pile() -> tempfile::TempDir {
         ),
         ("empty.zip", Vec::new()),
         ("false.evtx", b"nothing".to_vec()),
+        ("logs.txz", b"nothing".to_vec()),
         ("readme.txt", b"nothing".to_vec()),
         ("Security.evtx", empty.clone()),
     ] {
@@ -175,6 +176,11 @@ fn what_gave_nothing_is_told_in_every_format() {
             "not_a_log",
             "not an event log, though named .evtx: it starts with neither ElfFile nor a chunk; \
              collect it again",
+        ),
+        (
+            "logs.txz",
+            "not_a_log",
+            "not an archive, though named .txz: download or collect it again",
         ),
         ("notes.zip", "no_evidence", no_log),
         ("nothing.zip", "no_evidence", no_log),

@@ -155,6 +155,10 @@ fn damaged_logs_are_read_as_far_as_they_go() {
         .chain(list(&report["problems"]));
     let mut files = Vec::new();
     for problem in problems {
+        // That no event of ours is in them is no damage.
+        if problem["kind"] == "no_evidence" {
+            continue;
+        }
         let path = problem["path"].as_str().unwrap();
         let size = fs::metadata(path).unwrap().len();
         let offset = problem["offset"].as_u64().expect("a place");

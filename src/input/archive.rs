@@ -83,12 +83,13 @@ pub fn kind(start: &[u8]) -> Option<Kind> {
 /// The name of a container that starts like this and is not read, such as `7z archive`.
 #[must_use]
 pub fn unsupported(start: &[u8]) -> Option<&'static str> {
-    const MAGICS: [(&[u8], &str); 9] = [
+    const MAGICS: [(&[u8], &str); 10] = [
         (b"7z\xbc\xaf\x27\x1c", "7z archive"),
         (b"Rar!\x1a\x07", "rar archive"),
         (b"\xfd7zXZ\0", "xz archive"),
         (b"BZh", "bzip2 archive"),
         (b"\x28\xb5\x2f\xfd", "zstd archive"),
+        (b"\x04\x22\x4d\x18", "lz4 archive"),
         (b"MSWIM\0\0\0", "Windows image (wim)"),
         (b"vhdxfile", "virtual disk (vhdx)"),
         (b"conectix", "virtual disk (vhd)"),
