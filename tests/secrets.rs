@@ -15,6 +15,17 @@ use support::scenario;
 /// What every secret of the table holds.
 const MARKER: &str = "Hunter2";
 
+/// The arguments for each format of a report on the current folder.
+const FORMATS: [&[&str]; 7] = [
+    &["."],
+    &["--all", "."],
+    &["--format", "json", "."],
+    &["--format", "jsonl", "."],
+    &["--format", "csv", "."],
+    &["timeline", "."],
+    &["timeline", "--format", "json", "."],
+];
+
 /// The texts of a table.
 fn table(text: &str) -> Vec<String> {
     let lines = text
@@ -98,15 +109,7 @@ fn holds_none(output: &str, what: &str) {
 #[test]
 fn no_format_holds_a_secret_of_a_log() {
     let folder = logs(&masked());
-    for arguments in [
-        &["."][..],
-        &["--all", "."],
-        &["--format", "json", "."],
-        &["--format", "jsonl", "."],
-        &["--format", "csv", "."],
-        &["timeline", "."],
-        &["timeline", "--format", "json", "."],
-    ] {
+    for arguments in FORMATS {
         let output = run(folder.path(), arguments);
         assert!(output.contains("PC-1.contoso.com"), "{arguments:?}");
         holds_none(&output, &format!("{arguments:?}"));
@@ -123,15 +126,7 @@ fn no_name_of_a_computer_or_field_holds_a_secret() {
     );
     let folder = tempfile::tempdir().unwrap();
     scenario::write_to(&events, folder.path()).unwrap();
-    for arguments in [
-        &["."][..],
-        &["--all", "."],
-        &["--format", "json", "."],
-        &["--format", "jsonl", "."],
-        &["--format", "csv", "."],
-        &["timeline", "."],
-        &["timeline", "--format", "json", "."],
-    ] {
+    for arguments in FORMATS {
         let output = run(folder.path(), arguments);
         assert!(output.contains("password:[masked]"), "{arguments:?}");
         holds_none(&output, &format!("{arguments:?}"));
